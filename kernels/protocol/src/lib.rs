@@ -1,0 +1,3 @@
+//! Types that gateway, node and agent share. This crate does no I/O.
+
+pub mod control;
