@@ -1,0 +1,136 @@
+"""Exercise the kernel before anyone uses it, and leave no trace.
+
+A first cell is slow because of what it loads: libraries, the font list, parser and formatter
+tables. A pooled sandbox has time for that before it is claimed, so sample cells go through the same
+path as a user's, with the sending end cut off, and then everything that a user could notice is put
+back: names, `In`/`Out`, the execution counter, figures, `sys.last_*`, `linecache`. Missing
+libraries just make their cell fail, which nobody sees. Facts: zygote.md sections 2 and 6.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import json
+import linecache
+import random
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import zmq
+
+if TYPE_CHECKING:
+    from soulbox_kernel.kernel import SoulboxKernel
+
+#: Sample cells. Each stands alone, so that a missing library costs only its own.
+CELLS = (
+    "1 + 1",
+    "print('x')",
+    "1 / 0",
+    "{'a': [1, 2.5, None]}",
+    "def f(x):\n    return x * 2\n[f(i) for i in range(3)]",
+    "import asyncio\nawait asyncio.sleep(0)",
+    "import collections, csv, datetime, functools, io, itertools, json, math, os, pathlib, "
+    "random, re, statistics, subprocess, sys, time, urllib.parse",
+    "import numpy as np; np.random.rand(50, 4) @ np.random.rand(4, 4)",
+    "import io, numpy as np, pandas as pd\n"
+    "df = pd.DataFrame(np.random.rand(100, 4), columns=list('abcd'))\n"
+    "df['e'] = pd.date_range('2024-01-01', periods=100)\n"
+    "df.describe(); df.groupby(df.a > 0.5).mean(numeric_only=True)\n"
+    "df.merge(df, on='a').sort_values('b_x').to_csv(None)\n"
+    "pd.read_csv(io.StringIO('a,b\\n1,x\\n2,y'), parse_dates=False)\n"
+    "df.head()",
+    "import matplotlib.pyplot as plt, numpy as np\n"
+    "fig, ax = plt.subplots(1, 2)\n"
+    "ax[0].plot([1, 2], label='a'); ax[0].set_title('t'); ax[0].legend()\n"
+    "ax[0].set_xlabel('x (s)'); ax[0].grid(True); ax[1].bar(['a', 'b'], [1, 2])\n"
+    "plt.show()",
+    "import matplotlib.pyplot as plt\nplt.scatter([1, 2], [3, 4])",
+)
+
+#: Attributes of `sys` that an unhandled exception leaves behind.
+LAST_EXCEPTION = ("last_type", "last_value", "last_traceback", "last_exc")
+
+
+async def warm_up(kernel: SoulboxKernel) -> None:
+    """Runs the sample cells through `kernel`'s own message handling and resets it."""
+    state = random.getstate()
+    with _muted(kernel), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        await kernel.shell_main(None, _message("kernel_info_request", {}))
+        for cell in CELLS:
+            await kernel.shell_main(None, _message("execute_request", _execution(cell)))
+        completion = {"code": "print.__na", "cursor_pos": 10}
+        await kernel.shell_main(None, _message("complete_request", completion))
+        inspection = {"code": "print", "cursor_pos": 5, "detail_level": 0}
+        await kernel.shell_main(None, _message("inspect_request", inspection))
+        _reset(kernel)
+    random.setstate(state)
+
+
+def _execution(code: str) -> dict[str, Any]:
+    return {
+        "code": code,
+        "silent": False,
+        "store_history": True,
+        "user_expressions": {},
+        "allow_stdin": False,
+        "stop_on_error": False,
+    }
+
+
+def _message(kind: str, content: dict[str, Any]) -> list[zmq.Frame]:
+    """A Jupyter message as it comes off a socket. Unsigned: the key is empty meanwhile."""
+    header = {
+        "msg_id": "warm-up",
+        "msg_type": kind,
+        "username": "",
+        "session": "warm-up",
+        "date": "2026-01-01T00:00:00.000000Z",
+        "version": "5.3",
+    }
+    parts = [b"<IDS|MSG>", b"", *(json.dumps(part).encode() for part in (header, {}, {}, content))]
+    return [zmq.Frame(part) for part in parts]
+
+
+@contextmanager
+def _muted(kernel: SoulboxKernel) -> Iterator[None]:
+    """Cuts off everything that the kernel would send or print, and the signature check."""
+    session = kernel.session
+    key, streams = session.key, (sys.stdout, sys.stderr)
+
+    def serialize_only(_stream: Any, kind: Any, content: Any = None, *_rest: Any, **_more: Any):
+        message = kind if isinstance(kind, dict) else session.msg(kind, content)
+        session.serialize(message)
+        return message
+
+    session.key = b""
+    session.send = serialize_only
+    sys.stdout, sys.stderr = io.StringIO(), io.StringIO()
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = streams
+        del session.send
+        session.key = key
+
+
+def _reset(kernel: SoulboxKernel) -> None:
+    """Makes the kernel look as if nothing had run."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None:
+        pyplot.close("all")
+    shell = kernel.shell
+    shell.reset(new_session=True)
+    shell.execution_count = 1
+    shell._last_traceback = None
+    shell._last_traceback_during_displayhook = False
+    for name in LAST_EXCEPTION:
+        if hasattr(sys, name):
+            delattr(sys, name)
+    linecache.clearcache()
+    kernel.set_parent([], {})
+    gc.collect()
