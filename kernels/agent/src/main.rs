@@ -1,1 +1,65 @@
-fn main() {}
+//! `soulbox-agent`: PID 1 of every sandbox.
+//!
+//! It lives with hostile code and is trusted with nothing but its own sandbox. It reaps every
+//! child, serves HTTP/2 on the one stream that it is given on descriptors 0 and 1, and keeps
+//! processes and kernels when that stream ends. It knows no tenant and no key: whoever reaches
+//! it through the channel has been checked outside.
+
+mod channel;
+mod control;
+mod interpreter;
+mod kernel;
+mod planes;
+mod process;
+mod sandbox;
+
+use anyhow::Context as _;
+use process::reaper::Reaper;
+use std::sync::Arc;
+
+/// Threads that run the planes. Two, so that one long computation (gzip of a large file, a
+/// huge message) does not stop the other streams; more would only cost memory.
+const WORKERS: usize = 2;
+
+/// Threads for file system calls that block. Above this they queue.
+const BLOCKING_THREADS: usize = 16;
+
+/// Stack of each thread, in bytes. Nothing here recurses deeply.
+const THREAD_STACK: usize = 512 << 10;
+
+fn main() -> anyhow::Result<()> {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("SOULBOX_AGENT_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
+        )
+        .init();
+    let descriptor = channel::take_descriptor().context("descriptor 0 is not a channel")?;
+    process::reaper::become_reaper().context("cannot become the reaper of orphans")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_stack_size(THREAD_STACK)
+        .enable_all()
+        .build()
+        .context("no runtime")?;
+    runtime.block_on(serve(descriptor))
+}
+
+/// Serves one channel after the other, for as long as the sandbox lives.
+async fn serve(descriptor: std::os::fd::OwnedFd) -> anyhow::Result<()> {
+    let reaper = Reaper::start().context("SIGCHLD cannot be watched")?;
+    let sandbox = Arc::new(sandbox::Sandbox::unclaimed());
+    let interpreter = interpreter::Interpreter::start(sandbox.clone(), reaper.clone());
+    let planes = planes::Planes::new(sandbox, reaper, interpreter);
+    let mut channel = channel::Channel::new(descriptor);
+    loop {
+        let stream = channel.next().await?;
+        if let Err(error) = channel::serve(stream, planes.clone()).await {
+            tracing::warn!(%error, "the channel broke");
+        }
+        tracing::info!("the channel ended; processes and kernels stay");
+    }
+}

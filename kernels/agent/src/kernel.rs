@@ -1,0 +1,1 @@
+//! Kernels and how the agent speaks with them. Written by agent-kernel.

@@ -1,0 +1,168 @@
+//! Reaps every child at once and tells whoever started it how it ended.
+//!
+//! As the first process of the sandbox the agent inherits all orphans, so it waits for *any*
+//! child. Two things follow, and both are kept by one lock around the table of children: a
+//! child may end before its starter has noted its pid (the lock is held from fork to note),
+//! and a pid may be signalled only while it is still ours (the lock is held from look-up to
+//! kill), so that a reused number is never hit. Nobody else may call `wait` in this process:
+//! no `std::process`, no `tokio::process`. Start children with [`super::spawn::Program`].
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// A child of the agent. Never zero, one or negative, so that it cannot name a group or
+/// everybody by accident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Pid(libc::pid_t);
+
+impl Pid {
+    /// `None` for numbers that `kill` would take for something else than one process.
+    pub fn new(raw: libc::pid_t) -> Option<Self> {
+        (raw > 1).then_some(Self(raw))
+    }
+
+    /// As shown inside the sandbox.
+    pub fn as_u32(self) -> u32 {
+        self.0.unsigned_abs()
+    }
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It left with this status.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+/// A running child. Dropping it lets the process go on; it is still reaped.
+pub struct Child {
+    pid: Pid,
+    exit: watch::Receiver<Option<Exit>>,
+    reaper: Arc<Reaper>,
+}
+
+impl Child {
+    /// Its pid inside the sandbox.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Waits until it has ended and has been reaped. May be called often and cancelled freely.
+    pub async fn wait(&self) -> Exit {
+        let mut exit = self.exit.clone();
+        match exit.wait_for(Option::is_some).await {
+            Ok(exit) => exit.unwrap_or(Exit::Code(0)),
+            // The table drops a sender only after it has sent, so this does not happen.
+            Err(_) => Exit::Code(0),
+        }
+    }
+
+    /// How it ended, if it has.
+    pub fn try_exit(&self) -> Option<Exit> {
+        *self.exit.borrow()
+    }
+
+    /// Signals this process alone. `false` when it has already been reaped.
+    pub fn signal(&self, signal: i32) -> bool {
+        self.reaper.signal(self.pid, signal, false)
+    }
+
+    /// Signals its whole process group: every child leads one. `false` when the leader has
+    /// already been reaped.
+    pub fn signal_group(&self, signal: i32) -> bool {
+        self.reaper.signal(self.pid, signal, true)
+    }
+}
+
+/// The one who waits.
+pub struct Reaper {
+    children: Mutex<HashMap<Pid, watch::Sender<Option<Exit>>>>,
+}
+
+impl Reaper {
+    /// Starts to reap, on a task of its own that never ends.
+    pub fn start() -> io::Result<Arc<Self>> {
+        let reaper = Arc::new(Self { children: Mutex::new(HashMap::new()) });
+        let mut ended = signal(SignalKind::child())?;
+        let this = reaper.clone();
+        tokio::spawn(async move {
+            loop {
+                // First, since children may have ended before the signal was watched.
+                this.reap();
+                if ended.recv().await.is_none() {
+                    return;
+                }
+            }
+        });
+        Ok(reaper)
+    }
+
+    /// Runs `fork`, which returns the new child's pid, such that its exit cannot be missed.
+    pub(super) fn adopt(
+        self: &Arc<Self>,
+        fork: impl FnOnce() -> io::Result<Pid>,
+    ) -> io::Result<Child> {
+        let mut children = self.lock();
+        let pid = fork()?;
+        let (sender, exit) = watch::channel(None);
+        children.insert(pid, sender);
+        Ok(Child { pid, exit, reaper: self.clone() })
+    }
+
+    fn signal(&self, pid: Pid, signal: i32, group: bool) -> bool {
+        let children = self.lock();
+        if !children.contains_key(&pid) {
+            return false;
+        }
+        let target = if group { -pid.0 } else { pid.0 };
+        // SAFETY: plain system call. `pid` is greater than one and is an unreaped child of
+        // ours, since it is in the table and the lock is held; so the number is not reused.
+        unsafe { libc::kill(target, signal) == 0 }
+    }
+
+    /// Takes every exit that is there.
+    fn reap(&self) {
+        let mut children = self.lock();
+        loop {
+            let mut status = 0;
+            // SAFETY: `status` is a live integer for the call to write to.
+            let pid = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
+            if pid < 0 && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted {
+                continue;
+            }
+            let Some(pid) = Pid::new(pid) else { return };
+            let exit = if libc::WIFSIGNALED(status) {
+                Exit::Signal(libc::WTERMSIG(status))
+            } else {
+                Exit::Code(libc::WEXITSTATUS(status))
+            };
+            // Orphans are in no table: they are only reaped.
+            if let Some(sender) = children.remove(&pid) {
+                sender.send_replace(Some(exit));
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Pid, watch::Sender<Option<Exit>>>> {
+        // Every change of the table is a single insert or remove, so it is whole even if a
+        // holder panicked.
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes orphans of the sandbox children of this process. PID 1 has them anyway; elsewhere
+/// (tests, a shared pid namespace) it must ask.
+pub fn become_reaper() -> io::Result<()> {
+    // SAFETY: sets a flag of this process and takes no pointers.
+    match unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) } {
+        0 => Ok(()),
+        // gVisor lacks it in some versions; PID 1 does not need it.
+        _ if std::process::id() == 1 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
