@@ -146,7 +146,12 @@ pub struct NodeStatus {
     pub templates: Vec<TemplateStatus>,
 }
 
-/// Every error body of the node.
+/// Header of every error that is the node's own, with the [`ErrorCode`] as its value. A
+/// forwarded answer never has it (the node takes it off), so a gateway can tell "the sandbox
+/// is gone" from an agent that says 404.
+pub const ERROR_HEADER: &str = "x-soulbox-error";
+
+/// Every error body of the node. Sent with [`ERROR_HEADER`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {
     /// A stable word, e.g. `template_unknown`.
