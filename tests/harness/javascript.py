@@ -52,7 +52,7 @@ class Run:
         if not (packages / "node_modules").is_dir():
             self.output = f"{packages} is missing: run tests/setup.sh"
             return {}
-        node = os.environ.get("SOULBOX_NODE", "node")
+        node = str(CACHE / "node")
         environment = {**os.environ, **settings, "SOULBOX_NPM": str(packages)}
         command = [node, "--test", "--test-reporter=tap", str(self.path)]
         try:
