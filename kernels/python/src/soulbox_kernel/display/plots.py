@@ -1,0 +1,5 @@
+"""x"""
+
+
+def install(shell):
+    pass
