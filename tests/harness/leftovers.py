@@ -25,6 +25,11 @@ class Leftovers:
     def __bool__(self) -> bool:
         return any(vars(self).values())
 
+    def of_sandboxes(self, sandboxes: list[str]) -> list[str]:
+        """Only what names one of these sandboxes."""
+        items = [item for kind in vars(self).values() for item in kind]
+        return [item for item in items if any(sandbox in item for sandbox in sandboxes)]
+
     def __str__(self) -> str:
         lines = []
         for kind, items in vars(self).items():

@@ -19,9 +19,7 @@ from . import leftovers, processes
 from .wire import Wire
 
 ROOT = Path(__file__).resolve().parents[2]
-BINARY = Path(
-    os.environ.get("SOULBOX_BIN", ROOT / "target/x86_64-unknown-linux-gnu/release/soulbox")
-)
+BINARY = Path(os.environ.get("SOULBOX_BIN", ROOT / "target/x86_64-unknown-linux-gnu/release/soulbox"))
 IMAGES = Path(os.environ.get("SOULBOX_IMAGES", "/var/lib/soulbox/images"))
 ISOLATION = os.environ.get("SOULBOX_ISOLATION", "gvisor")
 
@@ -145,6 +143,13 @@ class Server:
         if self._process:
             self._process.wait(10)
 
+    def kill_worker(self) -> None:
+        """SIGKILL to the unprivileged worker alone. Its launcher stays."""
+        workers = [p for p in self.gateways() if self._process and p.pid != self._process.pid]
+        assert workers, "no worker process was found"
+        for process in workers:
+            assert processes.end(process, signal.SIGKILL, 10), f"{process} survived SIGKILL"
+
     def kill_node(self) -> None:
         """SIGKILL to the privileged daemon alone, as the kernel's OOM killer would do it."""
         found = self.nodes()
@@ -156,12 +161,22 @@ class Server:
 
     def new_key(self, name: str) -> str:
         """A key from the command line, as an operator makes one."""
-        command = [str(BINARY), "key", "create", "--data-dir", str(self.data), "--name", name]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        done = self._soulbox("key", "create", "--name", name)
         found = re.search(r"e2b_[0-9a-f]{40}", done.stdout)
         if done.returncode or not found:
             raise RuntimeError(f"no key was made: {done.stdout} {done.stderr}")
         return found.group(0)
+
+    def revoke_key(self, name: str, key: str) -> int:
+        """Revokes a key by the id that `soulbox key list` shows beside its name."""
+        listed = self._soulbox("key", "list")
+        row = next(line for line in listed.stdout.splitlines() if name in line.split())
+        assert key not in listed.stdout, "a key is never shown again"
+        return self._soulbox("key", "revoke", row.split()[0]).returncode
+
+    def _soulbox(self, *words: str) -> subprocess.CompletedProcess[str]:
+        command = [str(BINARY), *words[:2], "--data-dir", str(self.data), *words[2:]]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30)
 
     @property
     def wire(self) -> Wire:

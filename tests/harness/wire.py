@@ -69,6 +69,12 @@ class Wire:
     def kill(self, sandbox: str) -> int:
         return self.api("DELETE", f"/sandboxes/{sandbox}").status
 
+    def death_of(self, sandbox: str) -> dict[str, Any]:
+        """What our own route tells of a dead sandbox; E2B's routes have no words for it."""
+        answer = self.api("GET", f"/soulbox/v1/sandboxes/{sandbox}")
+        assert answer.status == 200, (answer.status, answer.body)
+        return answer.json()
+
     def data(
         self, sandbox: str, port: int, method: str, path: str, body: bytes | None = None, **headers: str
     ) -> Answer:

@@ -6,8 +6,13 @@ import asyncio
 import time
 
 import pytest
-from e2b_code_interpreter import AsyncSandbox, CommandExitException, NotFoundException
-from e2b_code_interpreter import SandboxQuery, TimeoutException
+from e2b_code_interpreter import (
+    AsyncSandbox,
+    CommandExitException,
+    NotFoundException,
+    SandboxQuery,
+    TimeoutException,
+)
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("server")]
 
@@ -71,9 +76,7 @@ async def test_many_calls_at_once_do_not_block_each_other():
 
 
 async def test_several_sandboxes_at_once():
-    made = await asyncio.gather(
-        *(AsyncSandbox.create(timeout=LIFETIME_SECONDS) for _ in range(3))
-    )
+    made = await asyncio.gather(*(AsyncSandbox.create(timeout=LIFETIME_SECONDS) for _ in range(3)))
     try:
         texts = await asyncio.gather(*(s.run_code(f"{n} + 1") for n, s in enumerate(made)))
         assert [execution.text for execution in texts] == ["1", "2", "3"]

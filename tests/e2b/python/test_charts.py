@@ -44,8 +44,7 @@ def test_line(sandbox):
 def test_line_over_dates(sandbox):
     got = chart(
         sandbox,
-        "import datetime as d\ndays = [d.date(2024, 1, n) for n in (1, 2, 3)]\n"
-        "plt.plot(days, [1, 2, 3])",
+        "import datetime as d\ndays = [d.date(2024, 1, n) for n in (1, 2, 3)]\nplt.plot(days, [1, 2, 3])",
     )
     assert isinstance(got, LineChart)
     assert got.x_scale == "datetime"

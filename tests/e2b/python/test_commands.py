@@ -79,9 +79,7 @@ def test_a_reader_without_standard_input_sees_its_end(sandbox):
 
 def test_output_streams_while_the_command_runs(sandbox):
     arrived: list[float] = []
-    sandbox.commands.run(
-        "echo one; sleep 2; echo two", on_stdout=lambda _: arrived.append(time.monotonic())
-    )
+    sandbox.commands.run("echo one; sleep 2; echo two", on_stdout=lambda _: arrived.append(time.monotonic()))
     assert len(arrived) == 2 and arrived[1] - arrived[0] > 1.5
 
 

@@ -10,8 +10,7 @@ import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from e2b_code_interpreter import AuthenticationException, NotFoundException, Sandbox
-from e2b_code_interpreter import SandboxException
+from e2b_code_interpreter import AuthenticationException, NotFoundException, Sandbox, SandboxException
 
 
 def test_a_sandbox_runs_until_it_is_killed(create):
@@ -100,7 +99,7 @@ def test_a_timeout_beyond_the_limit_is_refused(server):
 
 
 def test_an_unknown_template_is_named_in_the_error(server):
-    with pytest.raises(SandboxException, match="404.*no-such-template"):
+    with pytest.raises(SandboxException, match=r"404.*no-such-template"):
         Sandbox.create("no-such-template")
 
 

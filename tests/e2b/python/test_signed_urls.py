@@ -30,9 +30,7 @@ def test_a_signed_upload_needs_nothing_else(sandbox, user):
 def test_an_expired_signature_says_so_in_two_keys(sandbox):
     past = -120
     down = httpx.get(sandbox.download_url("signed.txt", use_signature_expiration=past))
-    up = httpx.post(
-        sandbox.upload_url("signed.txt", use_signature_expiration=past), files={"file": b"x"}
-    )
+    up = httpx.post(sandbox.upload_url("signed.txt", use_signature_expiration=past), files={"file": b"x"})
     assert (down.status_code, down.json()) == (401, EXPIRED)
     assert (up.status_code, up.json()) == (401, EXPIRED)
 

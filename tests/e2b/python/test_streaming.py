@@ -48,7 +48,11 @@ def test_lines_keep_their_order(sandbox):
 
 @pytest.mark.parametrize(
     "endless",
-    ["import time; time.sleep(120)", "while True: pass", "import time\nwhile True: print(1); time.sleep(0.1)"],
+    [
+        "import time; time.sleep(120)",
+        "while True: pass",
+        "import time\nwhile True: print(1); time.sleep(0.1)",
+    ],
     ids=["sleeping", "spinning", "printing"],
 )
 def test_a_client_timeout_interrupts_the_cell(sandbox, endless):
@@ -97,7 +101,7 @@ def test_killing_the_sandbox_under_a_command_says_so(create):
     sandbox = create("base")
     killer = threading.Timer(2, sandbox.kill)
     killer.start()
-    with pytest.raises(TimeoutException, match="killed|end of life"):
+    with pytest.raises(TimeoutException, match=r"killed|end of life"):
         sandbox.commands.run("sleep 60")
     killer.join()
 

@@ -1,0 +1,72 @@
+"""`kill -9` of the gateway in the middle of a cell: nothing of a sandbox is lost.
+
+The gateway holds no sandbox. What it knows is in its store, what runs is with the node.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+
+import pytest
+from harness.patience import eventually
+from harness.wire import text_of
+
+
+def test_killed_in_the_middle_of_a_cell_and_started_again(own_server):
+    server = own_server
+    made = server.wire.create(timeout=600, metadata={"owner": "story"})
+    sandbox = made["sandboxID"]
+    server.wire.execute(sandbox, "kept = list(range(5))").items()
+    before = server.wire.api("GET", f"/sandboxes/{sandbox}").json()
+
+    running = server.wire.execute(sandbox, "import time\nstarted = True\ntime.sleep(600)")
+    next(iter(running))
+    node = [process.pid for process in server.nodes()]
+    server.kill_gateway()
+    with pytest.raises((OSError, http.client.HTTPException)):
+        if not any(True for _ in running):
+            raise http.client.IncompleteRead(b"")
+    running.close()
+
+    server.start()
+    assert [process.pid for process in server.nodes()] == node, "the node was started again"
+    assert sandbox in server.sandbox_ids()
+    after = server.wire.api("GET", f"/sandboxes/{sandbox}").json()
+    assert after == before, "what the list tells of the sandbox has changed"
+    items = server.wire.execute(sandbox, "print(kept, started)", timeout=30).items()
+    assert text_of(items) == "[0, 1, 2, 3, 4] True\n"
+    assert server.wire.kill(sandbox) == 204
+
+
+def test_the_launcher_replaces_a_worker_that_died(own_server):
+    server = own_server
+    sandbox = server.wire.create(timeout=600)["sandboxID"]
+    server.wire.execute(sandbox, "kept = 1").items()
+    server.kill_worker()
+    eventually(lambda: server.wire.send("GET", "/health").status in (200, 204))
+    assert text_of(server.wire.execute(sandbox, "print(kept)").items()) == "1\n"
+
+
+def test_a_sandbox_ends_on_time_although_no_gateway_lives(own_server):
+    """The lease: the node kills by itself what no gateway comes back for."""
+    server = own_server
+    sandbox = server.wire.create(timeout=5)["sandboxID"]
+    server.kill_gateway()
+    threading.Event().wait(8)
+    server.start()
+    assert sandbox not in server.sandbox_ids()
+    answer = server.wire.api("GET", f"/sandboxes/{sandbox}")
+    assert answer.status == 404, json.loads(answer.body)
+
+
+def test_keys_outlive_a_restart(own_server):
+    server = own_server
+    key = server.new_key("second")
+    server.kill_gateway()
+    first = server.key
+    server.start()
+    assert server.key == first, "a second start must not make another first key"
+    for known in (first, key):
+        assert server.wire.send("GET", "/v2/sandboxes", headers={"X-API-Key": known}).status == 200
