@@ -1,32 +1,19 @@
-"""Labels, units, ticks and scales of an axes (contract section 5.4)."""
+"""Labels, ticks and scales of an axes (contract section 5.4)."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from matplotlib import dates
 
+from soulbox_kernel.charts import units
 from soulbox_kernel.charts.values import coordinate, number
-
-#: The unit in an axis label: the first `(...)` after a blank, or `[...]`.
-UNIT = re.compile(r"\s\((.*?)\)|\[(.*?)\]")
 
 
 def labels(axes: Any, *, swapped: bool = False) -> dict[str, Any]:
     """The label and unit keys. `swapped` charts are horizontal, so x is what stands on y."""
     x, y = axes.get_xlabel(), axes.get_ylabel()
-    if swapped:
-        x, y = y, x
-    return {"x_label": x or None, "y_label": y or None, "x_unit": unit(x), "y_unit": unit(y)}
-
-
-def unit(label: str) -> str | None:
-    """The unit named in a label: `Time (s)` has `s`."""
-    found = UNIT.search(label)
-    if found is None:
-        return None
-    return found[1] if found[1] is not None else found[2]
+    return units.labels(y, x) if swapped else units.labels(x, y)
 
 
 def scales(axes: Any) -> dict[str, Any]:

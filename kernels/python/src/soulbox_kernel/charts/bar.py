@@ -7,12 +7,14 @@ rule gives the same, but for bars of equal value, which it would turn round.)
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
+from matplotlib.category import StrCategoryLocator
 from matplotlib.container import BarContainer
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import LogFormatter, ScalarFormatter
+from matplotlib.ticker import FixedLocator, LogFormatter, ScalarFormatter
 
 from soulbox_kernel.charts import axis, kind
 from soulbox_kernel.charts.values import all_equal, check_points, label, number, plain
@@ -74,17 +76,24 @@ def _elements(axes: Any, group: Group) -> list[dict[str, Any]]:
 
 def place_names(base: Any, places: list[float]) -> list[str]:
     """What stands on the axis below each bar: its date, the nearest name, or its position."""
-    locations = [float(at) for at in base.get_majorticklocs()]
-    ticks = list(zip(locations, axis.tick_texts(base, locations), strict=True))
-    gaps = [right - left for left, right in zip(locations, locations[1:], strict=False)]
+    names = _named_ticks(base)
+    gaps = [right[0] - left[0] for left, right in itertools.pairwise(names)]
     # Bars of a group stand beside their tick, but nearer to it than to the next.
     reach = min(gaps, default=2.0) / 2
+    return [axis.text_on_axis(base, at) or _nearest(names, at, reach) or plain(at) for at in places]
+
+
+def _named_ticks(base: Any) -> list[tuple[float, str]]:
+    """The ticks that somebody has named; numbers that matplotlib chose belong to no bar."""
+    if not isinstance(base.get_major_locator(), FixedLocator | StrCategoryLocator):
+        return []
     if isinstance(base.get_major_formatter(), ScalarFormatter | LogFormatter):
-        # Numbers are chosen by matplotlib and belong only to the bar exactly at them.
-        reach = min(1e-9, reach)
-    return [axis.text_on_axis(base, at) or _nearest(ticks, at, reach) or plain(at) for at in places]
+        return []
+    locations = [float(at) for at in base.get_majorticklocs()]
+    texts = axis.tick_texts(base, locations)
+    return sorted(tick for tick in zip(locations, texts, strict=True) if tick[1])
 
 
-def _nearest(ticks: list[tuple[float, str]], at: float, reach: float) -> str | None:
-    location, text = min(ticks, key=lambda tick: abs(tick[0] - at), default=(0.0, ""))
-    return text if ticks and abs(location - at) <= reach * (1 + 1e-9) else None
+def _nearest(names: list[tuple[float, str]], at: float, reach: float) -> str | None:
+    location, text = min(names, key=lambda tick: abs(tick[0] - at), default=(0.0, ""))
+    return text if text and abs(location - at) <= reach * (1 + 1e-9) else None

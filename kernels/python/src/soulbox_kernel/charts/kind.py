@@ -15,6 +15,8 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, PathPatch, Rectangle, Wedge
 
+from soulbox_kernel.charts import outline
+
 #: Projections whose coordinates are those of a plane; 3-D is none of ours.
 PLANE = frozenset({"rectilinear", "polar"})
 
@@ -30,9 +32,7 @@ def of(axes: Any) -> str:
         return "unknown"
     artists = data_artists(axes)
     if _all(artists, Line2D):
-        from soulbox_kernel.charts import box
-
-        return "box_and_whisker" if box.drawn_with_lines(artists) else "line"
+        return "box_and_whisker" if outline.of_boxes(artists) else "line"
     if _all(artists, PathPatch | Line2D):
         return "box_and_whisker"
     shapes = [artist for artist in artists if not is_grid_line(artist)]

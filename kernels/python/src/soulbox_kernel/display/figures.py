@@ -15,6 +15,6 @@ def install(shell: Any) -> None:
 def chart(figure: Any) -> dict[str, Any] | None:
     """The chart of a figure; `{}` when nothing is drawn in it."""
     # Imported here: it imports matplotlib, which is there once there is a figure.
-    from soulbox_kernel.charts import figure_chart
+    from soulbox_kernel.charts.figure import figure_chart
 
     return figure_chart(figure)
