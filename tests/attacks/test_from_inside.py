@@ -43,8 +43,8 @@ def test_no_device_of_the_host_opens(inside, target):
 
 
 def test_a_block_device_cannot_be_made(inside):
-    code = "import os\nos.mknod('/tmp/disk', 0o60600, os.makedev(254, 0))\nopen('/tmp/disk', 'rb').read(1)\nprint('read')"
-    assert "Error" in inside(code)
+    made = "import os\nos.mknod('/tmp/disk', 0o60600, os.makedev(254, 0))\n"
+    assert "Error" in inside(made + "open('/tmp/disk', 'rb').read(1)\nprint('read')")
 
 
 def test_nothing_can_be_mounted(inside):
@@ -66,8 +66,9 @@ def test_no_kernel_setting_can_be_written(inside, path):
 
 
 def test_no_kernel_module_can_be_loaded(inside):
-    code = "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\nprint(libc.syscall(313, -1, b'', 0), ctypes.get_errno())"
-    assert inside(code).startswith("-1")
+    finit_module = 313  # On x86-64.
+    library = "import ctypes\nlibrary = ctypes.CDLL(None)\n"
+    assert inside(library + f"print(library.syscall({finit_module}, -1, b'', 0))") == "-1\n"
 
 
 def test_the_agent_cannot_be_replaced(inside):
