@@ -38,13 +38,25 @@ class Leftovers:
 
 
 def mounts(directory: Path) -> list[str]:
-    """Mount points below the directory. The kernel writes a blank as \\040, which we never use."""
-    found = []
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        point = line.split()[4]
-        if point.startswith(str(directory)):
-            found.append(point)
-    return found
+    """Mount points below the directory, in every mount namespace of the machine.
+
+    A node lives in a mount namespace of its own, so this process's table alone would show
+    nothing. The kernel writes a blank in a path as \\040, which our paths never hold.
+    """
+    found: set[str] = set()
+    namespaces: set[str] = set()
+    for process in processes.everyone():
+        try:
+            namespace = (processes.PROC / str(process.pid) / "ns/mnt").readlink()
+            if str(namespace) in namespaces:
+                continue
+            namespaces.add(str(namespace))
+            table = (processes.PROC / str(process.pid) / "mountinfo").read_text()
+        except OSError:
+            continue  # It ended while it was looked at.
+        points = (line.split()[4] for line in table.splitlines())
+        found |= {point for point in points if point.startswith(str(directory))}
+    return sorted(found)
 
 
 def loops(directory: Path) -> list[str]:

@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""Runs every check of the project in order, shows progress, and closes with one line of counts.
+
+    tests/run.py                 everything: what `make test` does
+    tests/run.py lint rust       only these parts
+    tests/run.py stories         only the stories, on both tiers
+
+Cheap checks come first. A part that fails does not stop the ones after it. The exit status is 0
+only when nothing failed and every part ran.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).resolve().parents[1]
+CACHE = Path(os.environ.get("SOULBOX_CACHE", Path.home() / ".cache/soulbox"))
+TOOLS = CACHE / "venvs/tools/bin"
+TIERS = os.environ.get("SOULBOX_ISOLATION", "gvisor namespace").split()
+# The whole of one tier's stories, on two busy cores. Beyond it something hangs.
+STORIES_SECONDS = 1500
+# Two compilers at once is what a machine with two cores and 4 GB of memory bears.
+JOBS = "-j2"
+
+
+@dataclass
+class Tally:
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def add(self, other: Tally) -> None:
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+
+
+def run(command: list[str], *, capture: bool = False, seconds: float | None = None, **environment: str):
+    """Runs a command in the clone, its output shown as it comes unless it is to be read."""
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        text=True,
+        stdout=subprocess.PIPE if capture else None,
+        stderr=subprocess.STDOUT if capture else None,
+        timeout=seconds,
+    )
+
+
+def check(*command: str) -> Tally:
+    """A check that is one pass or one failure."""
+    done = run(list(command), capture=True)
+    if done.returncode:
+        print(done.stdout)
+    return Tally(passed=int(done.returncode == 0), failed=int(done.returncode != 0))
+
+
+def cargo_deny() -> Tally:
+    if not shutil.which("cargo-deny"):
+        print("    cargo-deny is not installed here, so licences and advisories were not checked")
+        return Tally(skipped=1)
+    return check("cargo", "deny", "check", "licenses", "bans", "sources")
+
+
+def ruff() -> Tally:
+    total = Tally()
+    ours = ["tests", "sdk-python"]
+    rules = ["--config", "tests/ruff.toml"]
+    total.add(check(str(TOOLS / "ruff"), "check", *rules, *ours))
+    total.add(check(str(TOOLS / "ruff"), "format", "--check", *rules, *ours))
+    total.add(check(str(TOOLS / "ruff"), "check", "kernels/python"))
+    return total
+
+
+def rust() -> Tally:
+    """Unit tests of all crates, the tidy test among them."""
+    nextest = shutil.which("cargo-nextest") is not None
+    command = ["cargo", "nextest", "run"] if nextest else ["cargo", "test", "--no-fail-fast"]
+    done = run([*command, "--workspace", JOBS], capture=True)
+    total = Tally()
+    if nextest:
+        if found := re.search(r"(\d+) passed", done.stdout):
+            total.passed = int(found.group(1))
+        if found := re.search(r"(\d+) (?:failed|timed out)", done.stdout):
+            total.failed = int(found.group(1))
+    else:
+        for passed, failed in re.findall(r"test result: \w+\. (\d+) passed; (\d+) failed", done.stdout):
+            total.add(Tally(int(passed), int(failed)))
+    if done.returncode:
+        print(done.stdout)
+        total.failed = max(total.failed, 1)
+    return total
+
+
+def kernel_units() -> Tally:
+    """The kernel's unit tests, with the very Python and packages that the image has."""
+    command = [sys.executable, "tests/bare_image.py", "code-interpreter-v1", "--bind", "kernels/python"]
+    command += ["--", "python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no"]
+    done = run(command, capture=True)
+    passed, failed = (
+        re.search(r"(\d+) passed", done.stdout),
+        re.search(r"(\d+) (?:failed|error)", done.stdout),
+    )
+    total = Tally(int(passed.group(1)) if passed else 0, int(failed.group(1)) if failed else 0)
+    if done.returncode:
+        print(done.stdout)
+        total.failed = max(total.failed, 1)
+    return total
+
+
+def pytest(generation: str, tier: str, *paths: str) -> Tally:
+    """Stories under the packages of one generation, counted from pytest's own report."""
+    with tempfile.TemporaryDirectory() as directory:
+        report = Path(directory) / "report.xml"
+        command = [str(CACHE / f"venvs/{generation}/bin/python"), "-m", "pytest", "-c", "tests/pytest.ini"]
+        command += [f"--junitxml={report}", "-p", "no:cacheprovider", *paths]
+        try:
+            code = run(command, seconds=STORIES_SECONDS, SOULBOX_ISOLATION=tier).returncode
+        except subprocess.TimeoutExpired:
+            print(f"    the stories did not end within {STORIES_SECONDS} s")
+            return Tally(failed=1)
+        if not report.exists():
+            return Tally(failed=1)
+        suite = ElementTree.parse(report).getroot().find("testsuite")
+        assert suite is not None
+        counts = {name: int(suite.get(name, "0")) for name in ("tests", "failures", "errors", "skipped")}
+    failed = counts["failures"] + counts["errors"]
+    total = Tally(counts["tests"] - failed - counts["skipped"], failed, counts["skipped"])
+    if code not in (0, 1) or (code and not failed):
+        total.failed += 1
+    return total
+
+
+def stories(tier: str) -> dict[str, Callable[[], Tally]]:
+    rest = ["tests/e2b/javascript", "tests/http", "tests/attacks", "tests/faults"]
+    return {
+        f"{tier}: stories with the classic Python client": lambda: pytest(
+            "classic", tier, "tests/e2b/python"
+        ),
+        f"{tier}: stories with the current Python client": lambda: pytest(
+            "current", tier, "tests/e2b/python"
+        ),
+        f"{tier}: JavaScript clients, plain HTTP, attacks, faults": lambda: pytest("current", tier, *rest),
+    }
+
+
+PARTS: dict[str, dict[str, Callable[[], Tally]]] = {
+    "lint": {
+        "cargo fmt": lambda: check("cargo", "fmt", "--all", "--check"),
+        "ruff": ruff,
+        "clippy": lambda: check(
+            *("cargo", "clippy", "--workspace", "--all-targets", JOBS, "--", "-D", "warnings")
+        ),
+        "cargo deny": cargo_deny,
+    },
+    "rust": {"unit tests and tidy": rust},
+    "kernels": {"unit tests of the Python kernel": kernel_units},
+    "stories": {name: part for tier in TIERS for name, part in stories(tier).items()},
+}
+
+
+def main(wanted: list[str]) -> int:
+    unknown = [name for name in wanted if name not in PARTS]
+    if unknown:
+        print(f"unknown part: {', '.join(unknown)} (there are: {', '.join(PARTS)})", file=sys.stderr)
+        return 2
+    steps = [step for part in wanted or PARTS for step in PARTS[part].items()]
+    total, failures = Tally(), []
+    for number, (name, step) in enumerate(steps, 1):
+        print(f"[{number}/{len(steps)}] {name}", flush=True)
+        begun = time.monotonic()
+        tally = step()
+        total.add(tally)
+        if tally.failed:
+            failures.append(name)
+        print(
+            f"    {tally.passed} passed, {tally.failed} failed, {time.monotonic() - begun:.0f} s", flush=True
+        )
+    for name in failures:
+        print(f"failed: {name}")
+    if total.skipped:
+        print(f"{total.skipped} skipped")
+    print(f"{total.passed} passed, {total.failed} failed")
+    return 1 if total.failed or not total.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
