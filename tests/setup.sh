@@ -4,6 +4,7 @@
 #
 #   tests/setup.sh            everything
 #   tests/setup.sh current    only the newest Python client (what the demo needs)
+#   tests/setup.sh tools      only what checks our own Python
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -63,6 +64,7 @@ packages() {
 }
 
 case ${1:-all} in
+    tools) venv tools "$here/requirements-tools.txt" ;;
     current) venv current "$here/e2b/python/requirements-current.txt" ;;
     all)
         venv tools "$here/requirements-tools.txt"
@@ -72,5 +74,5 @@ case ${1:-all} in
         packages classic
         packages current
         ;;
-    *) fail "unknown part: $1 (all, current)" ;;
+    *) fail "unknown part: $1 (all, tools, current)" ;;
 esac
