@@ -99,7 +99,7 @@ def _message(kind: str, content: dict[str, Any]) -> list[zmq.Frame]:
 @contextmanager
 def _muted(kernel: SoulboxKernel) -> Iterator[None]:
     """Cuts off everything that the kernel would send or print, and the signature check."""
-    session = kernel.session
+    session: Any = kernel.session
     key, streams = session.key, (sys.stdout, sys.stderr)
 
     def serialize_only(_stream: Any, kind: Any, content: Any = None, *_rest: Any, **_more: Any):

@@ -40,7 +40,7 @@ def read(axes: Any) -> dict[str, Any]:
 
 def _groups(axes: Any) -> list[Group]:
     shown = {id(artist) for artist in kind.data_artists(axes)}
-    groups = []
+    groups: list[Group] = []
     for container in axes.containers:
         if not isinstance(container, BarContainer):
             continue

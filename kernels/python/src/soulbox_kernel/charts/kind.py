@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from matplotlib.collections import PathCollection
 from matplotlib.container import ErrorbarContainer
 from matplotlib.lines import Line2D
@@ -81,5 +82,5 @@ def is_grid_line(artist: Any) -> bool:
     """A line of two points, horizontal or vertical: a guide, not data."""
     if not isinstance(artist, Line2D):
         return False
-    points = artist.get_xydata()
+    points = np.asarray(artist.get_xydata())
     return len(points) == 2 and bool((points[0] == points[1]).any())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from matplotlib.collections import PathCollection
 
 from soulbox_kernel.charts import axis, kind
@@ -17,7 +18,7 @@ from soulbox_kernel.charts.values import check_points, coordinates, label
 def read(axes: Any) -> dict[str, Any]:
     """Labels, ticks and the points of every collection."""
     groups = [a for a in kind.data_artists(axes) if isinstance(a, PathCollection)]
-    check_points(sum(len(group.get_offsets()) for group in groups))
+    check_points(sum(len(offsets(group)) for group in groups))
     elements = [
         {"label": label(group.get_label(), "Scatter", position), "points": points(axes, group)}
         for position, group in enumerate(groups)
@@ -27,7 +28,12 @@ def read(axes: Any) -> dict[str, Any]:
 
 def points(axes: Any, group: Any) -> list[list[Any]]:
     """The positions of the markers."""
-    offsets = group.get_offsets()
-    x = axis.on_axis(axes.xaxis, coordinates(offsets[:, 0]))
-    y = axis.on_axis(axes.yaxis, coordinates(offsets[:, 1]))
+    places = offsets(group)
+    x = axis.on_axis(axes.xaxis, coordinates(places[:, 0]))
+    y = axis.on_axis(axes.yaxis, coordinates(places[:, 1]))
     return [list(point) for point in zip(x, y, strict=True)]
+
+
+def offsets(group: Any) -> np.ma.MaskedArray:
+    """The positions as matplotlib keeps them; those it does not draw are masked."""
+    return np.ma.asarray(group.get_offsets())

@@ -1,15 +1,26 @@
-"""matplotlib figures get `e2b/chart` beside the picture of the inline backend."""
+"""matplotlib figures get `e2b/chart` beside the picture of the inline backend.
+
+As a method of the class rather than a registered function: whenever IPython selects the formats of
+pictures, it clears the figure class from every formatter there is.
+"""
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 from soulbox_kernel.display.formatters import CHART, formatter, quiet
+from soulbox_kernel.imports import when_imported
 
 
 def install(shell: Any) -> None:
-    """Registers matplotlib's figure."""
-    formatter(shell, CHART).for_type_by_name("matplotlib.figure", "Figure", quiet(chart))
+    """Makes the formatter known, and the figure's method once matplotlib is imported."""
+    formatter(shell, CHART)
+    when_imported("matplotlib.figure", _give_charts)
+
+
+def _give_charts(module: ModuleType) -> None:
+    module.Figure._repr_e2b_chart_ = quiet(chart)  # type: ignore[attr-defined]
 
 
 def chart(figure: Any) -> dict[str, Any] | None:
