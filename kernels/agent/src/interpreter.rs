@@ -1,29 +1,71 @@
-//! The code interpreter's plane (section 5 of the contract). Written by agent-kernel.
+//! The code interpreter's plane (section 5 of the contract).
+//!
+//! It turns HTTP into executions on kernels and what kernels say into lines. Kernels do not
+//! know it: it is one of their clients, like any other.
 
+mod answer;
+mod context;
+mod execution;
+mod item;
+mod raw;
+mod result;
+mod routes;
+
+use crate::kernel::Life;
+use crate::kernel::loss::Loss;
+use crate::kernel::spec;
 use crate::process::reaper::Reaper;
 use crate::sandbox::Sandbox;
+use context::{Contexts, DEFAULT_LANGUAGE};
+use futures_util::future::join_all;
 use soulbox_protocol::control::{Claim, KernelHealth};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+/// Where kernelspecs are looked for: ours first, then those that a template installed.
+const KERNEL_DIRECTORIES: [&str; 4] =
+    ["/opt/soulbox/kernels", "/usr/local/share/jupyter/kernels", "/usr/share/jupyter/kernels", "/root/.local/share/jupyter/kernels"];
+
+/// Names another directory to look in before all others. For tests outside a sandbox.
+const KERNEL_DIRECTORY_VARIABLE: &str = "SOULBOX_AGENT_KERNELS";
+
 /// The kernels of this sandbox and what serves them.
-pub struct Interpreter;
+pub struct Interpreter {
+    contexts: Contexts,
+}
 
 impl Interpreter {
     /// Starts the default kernel in the background. Called once, inside the runtime.
-    pub fn start(_sandbox: Arc<Sandbox>, _reaper: Arc<Reaper>) -> Arc<Self> {
-        Arc::new(Self)
+    pub fn start(sandbox: Arc<Sandbox>, reaper: Arc<Reaper>) -> Arc<Self> {
+        let named = std::env::var_os(KERNEL_DIRECTORY_VARIABLE).map(PathBuf::from);
+        let roots: Vec<PathBuf> = named.into_iter().chain(KERNEL_DIRECTORIES.map(PathBuf::from)).collect();
+        let contexts = Contexts::new(spec::discover(&roots), sandbox, reaper);
+        if let Ok(context) = contexts.default_of(DEFAULT_LANGUAGE) {
+            context.kernel().start();
+        }
+        Arc::new(Self { contexts })
     }
 
     /// Hands the claim's variables to kernels that already run. Called after `Sandbox::claim`.
-    pub async fn claim(&self, _claim: &Claim) {}
+    pub async fn claim(&self, claim: &Claim) {
+        let entropy = Some(claim.entropy.clone()).filter(|entropy| !entropy.is_empty());
+        let contexts = self.contexts.all();
+        join_all(contexts.iter().map(|context| context.kernel().renew(entropy.clone()))).await;
+    }
 
     /// State of the default kernel, for the control plane.
     pub fn kernel_health(&self) -> KernelHealth {
-        KernelHealth::None
+        let Ok(context) = self.contexts.default_of(DEFAULT_LANGUAGE) else { return KernelHealth::None };
+        match context.kernel().life() {
+            Life::Unstarted | Life::Starting | Life::Restarting => KernelHealth::Starting,
+            Life::Live(_) => KernelHealth::Ready,
+            Life::Dead(Loss::Unavailable) => KernelHealth::None,
+            Life::Dead(_) => KernelHealth::Failed,
+        }
     }
 }
 
 /// The routes of the `interpreter` authority.
-pub fn service(_interpreter: Arc<Interpreter>) -> axum::Router {
-    axum::Router::new()
+pub fn service(interpreter: Arc<Interpreter>) -> axum::Router {
+    routes::router(interpreter)
 }

@@ -1,8 +1,8 @@
 //! The connection file of a kernel: where its sockets are, and the key to sign with.
 //!
 //! Sockets are files (`ipc://`), so there is no race for ports, nothing on the sandbox's
-//! loopback, and a path is known before the kernel starts. Every kernel has a directory and a
-//! key of its own; both outlive a restart of its process, as clients expect.
+//! loopback, and a path is known before the kernel starts. Every process has a directory and a
+//! key of its own, so that what a dead one left is never mistaken for its successor's.
 
 use super::message::{Key, hex};
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -83,13 +83,8 @@ impl Connection {
         self.socket(CONTROL)
     }
 
-    /// Writes the file anew and removes what a former process left, so that a socket that is
-    /// there belongs to the process that is started next.
-    pub fn prepare(&self, kernel_name: &str) -> io::Result<()> {
-        for number in [SHELL, IOPUB, STDIN, CONTROL, HEARTBEAT] {
-            remove(&self.socket(number))?;
-        }
-        remove(&self.file())?;
+    /// Writes the file that the kernel is given.
+    pub fn write(&self, kernel_name: &str) -> io::Result<()> {
         let text = json!({
             "transport": "ipc",
             "ip": self.directory.join("k"),
@@ -115,13 +110,6 @@ impl Drop for Connection {
     }
 }
 
-fn remove(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,8 +120,7 @@ mod tests {
         let mode = |path: &Path| std::fs::metadata(path).expect("it exists").permissions().mode() & 0o777;
         let first = Connection::create(&format!("test-{}-a", std::process::id())).expect("a directory");
         let second = Connection::create(&format!("test-{}-b", std::process::id())).expect("a directory");
-        first.prepare("python").expect("a file");
-        first.prepare("python").expect("a file again");
+        first.write("python").expect("a file");
         assert_eq!(mode(&first.file()), 0o600);
         assert_eq!(mode(&first.directory), 0o700);
         assert_ne!(first.key_text, second.key_text);

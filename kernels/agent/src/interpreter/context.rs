@@ -1,0 +1,268 @@
+//! Contexts: a kernel with a language and a working directory, and the queue before it.
+//!
+//! The first context of a language that nobody named is its default; Python's and JavaScript's
+//! are listed from the start, though a process starts only when it is needed.
+
+use super::answer::Lines;
+use super::execution::{self, Run};
+use crate::kernel::loss::Loss;
+use crate::kernel::spec::Spec;
+use crate::kernel::{Config, Kernel, Life, START_DEADLINE};
+use crate::process::reaper::Reaper;
+use crate::sandbox::Sandbox;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use thiserror::Error;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+/// Working directory of contexts that name none.
+pub const DEFAULT_CWD: &str = "/home/user";
+
+/// Language of requests that name none.
+pub const DEFAULT_LANGUAGE: &str = "python";
+
+/// Languages whose default context is listed from the start, in this order.
+const LISTED: [&str; 2] = [DEFAULT_LANGUAGE, "javascript"];
+
+/// Contexts of one sandbox. Each may be a process of 100 MB.
+const MOST_CONTEXTS: usize = 64;
+
+/// Executions that may wait in one context. Each holds a request.
+const MOST_WAITING: usize = 64;
+
+/// What a client asked for that cannot be had.
+#[derive(Debug, Error)]
+pub enum ContextError {
+    /// No such context.
+    #[error("Context {0} not found")]
+    Unknown(String),
+    /// No kernel for this language.
+    #[error("Language {language} is not available in this sandbox; available: {available}")]
+    Language {
+        /// As the client said it.
+        language: String,
+        /// What there is, for the message.
+        available: String,
+    },
+    /// The directory is not there.
+    #[error("Working directory {0} does not exist")]
+    Directory(String),
+    /// There are enough.
+    #[error("This sandbox has {MOST_CONTEXTS} contexts already; remove one first")]
+    TooMany,
+    /// The queue is full.
+    #[error("{MOST_WAITING} executions are already waiting in this context")]
+    Queue,
+    /// The kernel did not start.
+    #[error("{0}")]
+    Kernel(#[from] Loss),
+}
+
+/// A context as clients see it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Shown {
+    id: String,
+    language: String,
+    cwd: String,
+}
+
+/// A kernel with a language and a directory.
+pub struct Context {
+    shown: Shown,
+    kernel: Kernel,
+    is_default: bool,
+    turn: Semaphore,
+    waiting: AtomicUsize,
+    counter: AtomicU64,
+}
+
+/// A place in the queue of a context.
+pub struct Ticket(Arc<Context>);
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Context {
+    /// As clients see it.
+    pub fn shown(&self) -> Shown {
+        self.shown.clone()
+    }
+
+    /// Its kernel.
+    pub fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+
+    /// Takes a place in the queue, if there is one and the kernel can ever run.
+    pub fn enqueue(self: &Arc<Self>) -> Result<Ticket, ContextError> {
+        if let Life::Dead(loss @ Loss::Unavailable) = self.kernel.life() {
+            return Err(ContextError::Kernel(loss));
+        }
+        let grow = |waiting| (waiting < MOST_WAITING).then_some(waiting + 1);
+        match self.waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, grow) {
+            Ok(_) => Ok(Ticket(self.clone())),
+            Err(_) => Err(ContextError::Queue),
+        }
+    }
+
+    /// Clears the count with the state.
+    async fn restart(&self) -> Result<(), Loss> {
+        self.counter.store(0, Ordering::Relaxed);
+        self.kernel.restart().await
+    }
+}
+
+impl Ticket {
+    /// Waits for its turn, runs the code and writes the answer.
+    pub async fn run(self, run: Run, lines: Lines) {
+        let context = &self.0;
+        let _turn = tokio::select! {
+            turn = context.turn.acquire() => turn,
+            () = lines.hung_up() => return,
+        };
+        let live = tokio::select! {
+            live = context.kernel.live(Instant::now() + START_DEADLINE) => live,
+            () = lines.hung_up() => return,
+        };
+        match live {
+            Ok(link) => execution::run(&link, run, &context.counter, &lines).await,
+            Err(loss) => execution::without_kernel(&loss, &lines).await,
+        }
+    }
+}
+
+/// All contexts of the sandbox.
+pub struct Contexts {
+    sandbox: Arc<Sandbox>,
+    reaper: Arc<Reaper>,
+    specs: Vec<Spec>,
+    list: Mutex<Vec<Arc<Context>>>,
+}
+
+impl Contexts {
+    /// The default contexts, without processes.
+    pub fn new(specs: Vec<Spec>, sandbox: Arc<Sandbox>, reaper: Arc<Reaper>) -> Self {
+        let contexts = Self { sandbox, reaper, specs, list: Mutex::new(Vec::new()) };
+        for language in LISTED {
+            // A language that has no kernel here is not promised.
+            let _ = contexts.default_of(language);
+        }
+        contexts
+    }
+
+    /// As clients see them, the newest last.
+    pub fn shown(&self) -> Vec<Shown> {
+        self.list().iter().map(|context| context.shown()).collect()
+    }
+
+    /// All of them.
+    pub fn all(&self) -> Vec<Arc<Context>> {
+        self.list().clone()
+    }
+
+    /// The context with this id.
+    pub fn get(&self, id: &str) -> Result<Arc<Context>, ContextError> {
+        let found = self.list().iter().find(|context| context.shown.id == id).cloned();
+        found.ok_or_else(|| ContextError::Unknown(id.into()))
+    }
+
+    /// The default context of a language, made on first use.
+    pub fn default_of(&self, language: &str) -> Result<Arc<Context>, ContextError> {
+        let spec = self.spec(language)?;
+        let mut list = self.list();
+        let made = list.iter().find(|context| context.is_default && context.shown.language == spec.name);
+        match made {
+            Some(context) => Ok(context.clone()),
+            None => self.add(&mut list, spec, Path::new(DEFAULT_CWD), true),
+        }
+    }
+
+    /// Makes a context and waits until its kernel answers.
+    pub async fn create(&self, language: &str, cwd: &str) -> Result<Arc<Context>, ContextError> {
+        let spec = self.spec(language)?;
+        if !Path::new(cwd).is_dir() {
+            return Err(ContextError::Directory(cwd.into()));
+        }
+        let context = self.add(&mut self.list(), spec, Path::new(cwd), false)?;
+        match context.kernel.live(Instant::now() + START_DEADLINE).await {
+            Ok(_) => Ok(context),
+            Err(loss) => {
+                self.take(&context.shown.id)?;
+                Err(loss.into())
+            }
+        }
+    }
+
+    /// Restarts a context: same id, language and directory, no state.
+    pub async fn restart(&self, id: &str) -> Result<(), ContextError> {
+        let context = self.get(id)?;
+        Ok(context.restart().await?)
+    }
+
+    /// Removes a context with its kernel.
+    pub async fn remove(&self, id: &str) -> Result<(), ContextError> {
+        self.take(id)?.kernel.remove().await;
+        Ok(())
+    }
+
+    fn take(&self, id: &str) -> Result<Arc<Context>, ContextError> {
+        let mut list = self.list();
+        let at = list.iter().position(|context| context.shown.id == id);
+        at.map(|at| list.remove(at)).ok_or_else(|| ContextError::Unknown(id.into()))
+    }
+
+    fn spec(&self, language: &str) -> Result<&Spec, ContextError> {
+        let name = language.trim().to_lowercase();
+        self.specs.iter().find(|spec| spec.is(&name)).ok_or_else(|| ContextError::Language {
+            language: language.into(),
+            available: self.specs.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    fn add(
+        &self,
+        list: &mut Vec<Arc<Context>>,
+        spec: &Spec,
+        cwd: &Path,
+        is_default: bool,
+    ) -> Result<Arc<Context>, ContextError> {
+        if list.len() >= MOST_CONTEXTS {
+            return Err(ContextError::TooMany);
+        }
+        let shown = Shown {
+            id: uuid::Uuid::new_v4().to_string(),
+            language: spec.name.clone(),
+            cwd: cwd.to_string_lossy().into_owned(),
+        };
+        // A template without that directory still has an interpreter.
+        let directory = if cwd.is_dir() { cwd.to_owned() } else { PathBuf::from("/") };
+        let kernel = Kernel::new(Config {
+            spec: spec.clone(),
+            cwd: directory,
+            sandbox: self.sandbox.clone(),
+            reaper: self.reaper.clone(),
+            ahead: is_default && spec.name == DEFAULT_LANGUAGE,
+        });
+        let context = Arc::new(Context {
+            shown,
+            kernel,
+            is_default,
+            turn: Semaphore::new(1),
+            waiting: AtomicUsize::new(0),
+            counter: AtomicU64::new(0),
+        });
+        list.push(context.clone());
+        Ok(context)
+    }
+
+    fn list(&self) -> MutexGuard<'_, Vec<Arc<Context>>> {
+        // Every change is a single push or remove.
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,246 @@
+//! The connection to one kernel process: its sockets, its clients, the process itself.
+//!
+//! A link belongs to one incarnation of a kernel. When the process is gone the link is closed
+//! with the reason, every client's queue ends, and a restarted kernel has another link, so a
+//! message can never reach the wrong incarnation.
+
+use super::connection::Connection;
+use super::fanout::{Attachment, Channel, Fanout, Hears, Incoming};
+use super::loss::Loss;
+use super::message::Key;
+use super::request::{self, Request};
+use super::spec::InterruptMode;
+use super::zmq::{self, Receiver, Sender, SocketError};
+use crate::process::reaper::Child;
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// Between two repetitions of the first question, for kernels that announce no subscription.
+const NUDGE_AGAIN: Duration = Duration::from_millis(500);
+
+/// When nothing has come for this long after the process is gone, nothing more will.
+const DRAINED: Duration = Duration::from_millis(30);
+
+/// Longest wait for clients to take what a dead kernel had still said.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Requests that may be under way at once before the kernel counts as busy anyway.
+const MOST_OUTSTANDING: usize = 4096;
+
+/// One kernel process, as its clients reach it. The directory of its sockets goes with it.
+pub struct Link {
+    key: Key,
+    shell: Sender,
+    control: Sender,
+    #[allow(dead_code, reason = "answers to the kernel's questions come from Jupyter clients")]
+    stdin: Sender,
+    fanout: Arc<Fanout>,
+    traffic: Arc<Traffic>,
+    readers: Mutex<JoinSet<()>>,
+    child: Arc<Child>,
+    interrupt: InterruptMode,
+    loss: OnceLock<Loss>,
+    _connection: Connection,
+}
+
+/// What the readers count.
+#[derive(Default)]
+struct Traffic {
+    received: AtomicU64,
+    delivered: AtomicU64,
+    refused: AtomicU64,
+    outstanding: Mutex<HashSet<String>>,
+}
+
+impl Traffic {
+    /// Keeps the set of requests that the kernel works on, from its own status messages. The
+    /// last status alone would not do: subshells work side by side.
+    fn status(&self, incoming: &Incoming) {
+        if incoming.channel != Channel::Iopub || incoming.msg_type != "status" {
+            return;
+        }
+        let mut outstanding = self.outstanding.lock().unwrap_or_else(PoisonError::into_inner);
+        let content = &incoming.message.content;
+        if memchr::memmem::find(content, b"\"busy\"").is_some() && outstanding.len() < MOST_OUTSTANDING {
+            outstanding.insert(incoming.parent_id.clone());
+        } else if memchr::memmem::find(content, b"\"idle\"").is_some() {
+            outstanding.remove(&incoming.parent_id);
+        }
+    }
+}
+
+impl Link {
+    /// Connects all sockets of a process that is starting. The caller watches whether it ends.
+    pub async fn connect(
+        connection: Connection,
+        child: Arc<Child>,
+        interrupt: InterruptMode,
+        until: Instant,
+    ) -> Result<Self, SocketError> {
+        let key = connection.key();
+        let fanout = Arc::new(Fanout::default());
+        let traffic = Arc::new(Traffic::default());
+        let identity = format!("soulbox-{}", uuid::Uuid::new_v4().simple());
+        // The broadcasts first: no answer may be there before somebody listens.
+        let iopub = zmq::subscriber(&connection.iopub(), until).await?;
+        let (shell, shell_answers) = zmq::dealer(&connection.shell(), &identity, until).await?;
+        let (control, control_answers) = zmq::dealer(&connection.control(), &identity, until).await?;
+        let (stdin, questions) = zmq::dealer(&connection.stdin(), &identity, until).await?;
+        let mut readers = JoinSet::new();
+        for (channel, receiver) in [
+            (Channel::Iopub, iopub),
+            (Channel::Shell, shell_answers),
+            (Channel::Control, control_answers),
+            (Channel::Stdin, questions),
+        ] {
+            readers.spawn(read(channel, receiver, key.clone(), fanout.clone(), traffic.clone()));
+        }
+        let readers = Mutex::new(readers);
+        Ok(Self {
+            key,
+            shell,
+            control,
+            stdin,
+            fanout,
+            traffic,
+            readers,
+            child,
+            interrupt,
+            loss: OnceLock::new(),
+            _connection: connection,
+        })
+    }
+
+    /// Becomes a client of this process. `None` when it has ended.
+    pub fn attach(&self, hears: Hears) -> Option<Attachment> {
+        self.fanout.attach(&uuid::Uuid::new_v4().to_string(), hears)
+    }
+
+    /// Sends a request on shell or control.
+    pub async fn ask(&self, client: &Attachment, channel: Channel, request: &Request) -> Result<(), SocketError> {
+        self.fanout.note(client, &request.id);
+        let frames = self.key.frames(&request.message);
+        match channel {
+            Channel::Control => self.control.send(frames).await,
+            _ => self.shell.send(frames).await,
+        }
+    }
+
+    /// Asks and waits for the answer on the same channel.
+    pub async fn answer(&self, channel: Channel, until: Instant, make: impl Fn(&str) -> Request) -> Result<Arc<Incoming>, SocketError> {
+        let mut client = self.attach(Hears::Answers).ok_or(SocketError::Stuck)?;
+        let request = make(client.session());
+        self.ask(&client, channel, &request).await?;
+        loop {
+            match tokio::time::timeout_at(until, client.next()).await {
+                Ok(Some(delivery)) if delivery.incoming.channel == channel => return Ok(delivery.incoming.clone()),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return Err(SocketError::Stuck),
+            }
+        }
+    }
+
+    /// Waits until the kernel has answered on its shell and its broadcasts are heard.
+    pub async fn ready(&self, until: Instant) -> Result<(), SocketError> {
+        let mut client = self.attach(Hears::Everything).ok_or(SocketError::Stuck)?;
+        let (mut answered, mut broadcast) = (false, false);
+        let request = request::kernel_info(client.session());
+        self.ask(&client, Channel::Shell, &request).await?;
+        while !(answered && broadcast) {
+            // A kernel that welcomes subscribers is heard from the first; for any other one
+            // the question is repeated until its idle state is heard.
+            let again = (Instant::now() + NUDGE_AGAIN).min(until);
+            match tokio::time::timeout_at(again, client.next()).await {
+                Ok(Some(delivery)) if delivery.incoming.channel == Channel::Iopub => broadcast = true,
+                Ok(Some(delivery)) => answered |= delivery.incoming.channel == Channel::Shell,
+                Ok(None) => return Err(SocketError::Stuck),
+                Err(_) if Instant::now() >= until => return Err(SocketError::Missing),
+                Err(_) if answered => {
+                    let request = request::kernel_info(client.session());
+                    self.ask(&client, Channel::Shell, &request).await?;
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Interrupts what runs, in the way that the kernel wants it.
+    pub async fn interrupt(&self) {
+        match self.interrupt {
+            InterruptMode::Signal => {
+                self.child.signal_group(libc::SIGINT);
+            }
+            InterruptMode::Message => {
+                if let Some(client) = self.attach(Hears::Answers) {
+                    let request = request::interrupt(client.session());
+                    // A kernel that does not take it is not interrupted; the caller repeats.
+                    let _ = self.ask(&client, Channel::Control, &request).await;
+                }
+            }
+        }
+    }
+
+    /// The process behind the link.
+    pub fn child(&self) -> &Arc<Child> {
+        &self.child
+    }
+
+    /// Whether any client's request is being worked on.
+    pub fn busy(&self) -> bool {
+        !self.traffic.outstanding.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Why the link was closed, once it is.
+    pub fn loss(&self) -> Option<&Loss> {
+        self.loss.get()
+    }
+
+    /// Waits until clients have what the ended process had still said.
+    pub async fn drain(&self) {
+        let until = Instant::now() + DRAIN_DEADLINE;
+        let counts = || {
+            let delivered = self.traffic.delivered.load(Ordering::Acquire);
+            (self.traffic.received.load(Ordering::Acquire), delivered)
+        };
+        loop {
+            let before = counts();
+            tokio::time::sleep(DRAINED).await;
+            let after = counts();
+            if (before == after && after.0 == after.1) || Instant::now() >= until {
+                return;
+            }
+        }
+    }
+
+    /// Ends every client's queue; they find the reason in [`Link::loss`].
+    pub fn close(&self, loss: Loss) {
+        let _ = self.loss.set(loss);
+        self.fanout.close();
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        let refused = self.traffic.refused.load(Ordering::Relaxed);
+        if refused > 0 {
+            tracing::warn!(refused, "messages of a kernel were dropped: bad signature or shape");
+        }
+    }
+}
+
+async fn read(channel: Channel, mut receiver: Receiver, key: Key, fanout: Arc<Fanout>, traffic: Arc<Traffic>) {
+    while let Some(frames) = receiver.next().await {
+        match key.open(frames).and_then(|message| Incoming::new(channel, message)) {
+            Ok(incoming) => {
+                traffic.received.fetch_add(1, Ordering::AcqRel);
+                traffic.status(&incoming);
+                fanout.deliver(incoming).await;
+                traffic.delivered.fetch_add(1, Ordering::AcqRel);
+            }
+            Err(_) => {
+                traffic.refused.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
