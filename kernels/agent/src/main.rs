@@ -6,10 +6,14 @@
 //! it through the channel has been checked outside.
 
 mod channel;
+mod connect;
 mod control;
+mod envd;
+mod filesystem;
 mod interpreter;
 mod kernel;
 mod planes;
+mod ports;
 mod process;
 mod sandbox;
 

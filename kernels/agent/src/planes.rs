@@ -4,7 +4,9 @@
 //! the gateway; `CONNECT` to a loopback address is a tunnel to a port of the sandbox.
 
 use crate::control;
+use crate::envd;
 use crate::interpreter::{self, Interpreter};
+use crate::ports;
 use crate::process::reaper::Reaper;
 use crate::sandbox::Sandbox;
 use axum::Router;
@@ -24,10 +26,10 @@ pub struct Planes {
 
 impl Planes {
     /// Wires the planes to what they share.
-    pub fn new(sandbox: Arc<Sandbox>, _reaper: Arc<Reaper>, kernels: Arc<Interpreter>) -> Self {
+    pub fn new(sandbox: Arc<Sandbox>, reaper: Arc<Reaper>, kernels: Arc<Interpreter>) -> Self {
         Self {
-            control: control::service(sandbox, kernels.clone()),
-            envd: Router::new(),
+            control: control::service(sandbox.clone(), kernels.clone()),
+            envd: envd::service(sandbox, reaper),
             interpreter: interpreter::service(kernels),
         }
     }
@@ -36,7 +38,7 @@ impl Planes {
     pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let request = request.map(Body::new);
         if request.method() == Method::CONNECT {
-            return refusal(StatusCode::NOT_IMPLEMENTED);
+            return ports::tunnel(request).await;
         }
         let router = match request.uri().authority().map(|authority| authority.as_str()) {
             Some(soulbox_protocol::control::AUTHORITY) => &self.control,

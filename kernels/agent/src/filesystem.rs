@@ -1,0 +1,6 @@
+//! Files of the sandbox, for clients (sections 4.5 and 4.7 of the contract).
+//!
+//! The agent acts as root here, as the contract wants it: permissions do not stop a client in
+//! its own sandbox. What it creates belongs to the user who was named.
+
+pub mod path;

@@ -1,0 +1,1 @@
+//! `/files` (section 4.7 of the contract).

@@ -1,0 +1,7 @@
+//! Stories of the agent, through its front door: the real program, with a socket pair as its
+//! channel, as an ordinary process of this machine.
+
+mod envd;
+mod files;
+mod harness;
+mod process;
