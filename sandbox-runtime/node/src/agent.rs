@@ -1,0 +1,198 @@
+//! The node's side of the one channel into a cell: an HTTP/2 client.
+//!
+//! It asks the control plane for itself and carries the requests of clients. Everything that
+//! comes back was written by code that may be hostile, so sizes and times are bounded here.
+//! When the channel ends, every stream on it ends with an error, never with a clean end.
+
+use crate::body::{self, BoxError, OutBody};
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{
+    body::Incoming,
+    client::conn::http2::{Builder, SendRequest},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use soulbox_protocol::control::{AUTHORITY, Claim, Health};
+use soulbox_runtime::Channel;
+use std::{sync::Arc, time::Duration};
+use thiserror::Error;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+/// Bytes of one answer that may be under way: what a stalled reader costs at most.
+pub const STREAM_WINDOW: u32 = 1 << 20;
+/// The connection's window never stalls, so that one stream cannot hold up the others.
+pub const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+/// Bytes of one request that may wait for the agent.
+pub const SEND_BUFFER: usize = 256 << 10;
+/// Headers of one answer, in bytes.
+pub const HEADER_BYTES: u32 = 64 << 10;
+/// Requests of clients to one sandbox at one time. Health checks are not counted, so they
+/// pass when clients take all.
+pub const CLIENT_STREAMS: usize = 512;
+/// An answer of the control plane.
+const CONTROL_ANSWER_BYTES: usize = 64 << 10;
+/// The HTTP/2 handshake of a live agent takes milliseconds.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why the agent did not answer as it should.
+#[derive(Debug, Error)]
+pub enum AgentError {
+    /// The channel is gone.
+    #[error("the channel to the agent is closed")]
+    Closed,
+    /// Nothing came in time.
+    #[error("the agent did not answer in time")]
+    Late,
+    /// The agent broke the protocol or refused.
+    #[error("the agent's answer makes no sense: {0}")]
+    Answer(String),
+    /// Too many requests of clients are under way.
+    #[error(
+        "{CLIENT_STREAMS} requests to this sandbox are under way; try again when one has ended"
+    )]
+    Busy,
+}
+
+/// The way to one agent. Clones share the channel.
+#[derive(Debug, Clone)]
+pub struct AgentClient {
+    sender: SendRequest<OutBody>,
+    closed: CancellationToken,
+    streams: Arc<Semaphore>,
+}
+
+impl AgentClient {
+    /// Speaks HTTP/2 on a channel. The connection lives in a task of its own until
+    /// [`AgentClient::close`] or until the agent ends it.
+    ///
+    /// # Errors
+    /// When the agent does not speak HTTP/2 or does not speak in time.
+    pub async fn connect(channel: Channel) -> Result<Self, AgentError> {
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buf_size(SEND_BUFFER)
+            .max_header_list_size(HEADER_BYTES);
+        let handshake = builder.handshake(TokioIo::new(channel));
+        let (sender, connection) = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake)
+            .await
+            .map_err(|_| AgentError::Late)?
+            .map_err(|error| AgentError::Answer(error.to_string()))?;
+        let closed = CancellationToken::new();
+        let end = closed.clone();
+        tokio::spawn(async move {
+            // Dropping the connection ends its streams with an error on both sides.
+            tokio::select! {
+                _ = connection => end.cancel(),
+                () = end.cancelled() => {}
+            }
+        });
+        Ok(Self {
+            sender,
+            closed,
+            streams: Arc::new(Semaphore::new(CLIENT_STREAMS)),
+        })
+    }
+
+    /// Ends the channel at once, and every stream on it with an error.
+    pub fn close(&self) {
+        self.closed.cancel();
+    }
+
+    /// Waits for the end of the channel.
+    pub async fn closed(&self) {
+        self.closed.cancelled().await;
+    }
+
+    /// `GET /health` of the control plane.
+    ///
+    /// # Errors
+    /// When no proper answer came within `timeout`.
+    pub async fn health(&self, timeout: Duration) -> Result<Health, AgentError> {
+        let answer = self
+            .control(Method::GET, "/health", Bytes::new(), timeout)
+            .await?;
+        serde_json::from_slice(&answer).map_err(|error| AgentError::Answer(error.to_string()))
+    }
+
+    /// `POST /claim` of the control plane.
+    ///
+    /// # Errors
+    /// When no proper answer came within `timeout`.
+    pub async fn claim(&self, claim: &Claim, timeout: Duration) -> Result<(), AgentError> {
+        let body =
+            serde_json::to_vec(claim).map_err(|error| AgentError::Answer(error.to_string()))?;
+        self.control(Method::POST, "/claim", body.into(), timeout)
+            .await?;
+        Ok(())
+    }
+
+    /// Carries a client's request. The permit must live as long as the answer's body.
+    ///
+    /// # Errors
+    /// When the channel is gone or too many requests are under way.
+    pub async fn forward(
+        &self,
+        request: Request<OutBody>,
+    ) -> Result<(Response<Incoming>, OwnedSemaphorePermit), AgentError> {
+        let permit = self
+            .streams
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| AgentError::Busy)?;
+        Ok((self.send(request).await?, permit))
+    }
+
+    /// Wakes up when the channel ends, for bodies that are under way then.
+    pub fn closed_token(&self) -> CancellationToken {
+        self.closed.clone()
+    }
+
+    async fn control(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Bytes, AgentError> {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("http://{AUTHORITY}{path}"))
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(body::boxed(Full::new(body)))
+            .map_err(|error| AgentError::Answer(error.to_string()))?;
+        let exchange = async {
+            let answer = self.send(request).await?;
+            let status = answer.status();
+            let body = Limited::new(answer.into_body(), CONTROL_ANSWER_BYTES)
+                .collect()
+                .await
+                .map_err(|error: BoxError| AgentError::Answer(error.to_string()))?;
+            match status {
+                StatusCode::OK | StatusCode::NO_CONTENT => Ok(body.to_bytes()),
+                other => Err(AgentError::Answer(format!("status {other}"))),
+            }
+        };
+        tokio::time::timeout(timeout, exchange)
+            .await
+            .map_err(|_| AgentError::Late)?
+    }
+
+    async fn send(&self, request: Request<OutBody>) -> Result<Response<Incoming>, AgentError> {
+        let mut sender = self.sender.clone();
+        tokio::select! {
+            biased;
+            () = self.closed.cancelled() => Err(AgentError::Closed),
+            answer = sender.send_request(request) => answer.map_err(|error| {
+                if error.is_closed() || error.is_canceled() {
+                    AgentError::Closed
+                } else {
+                    AgentError::Answer(error.to_string())
+                }
+            }),
+        }
+    }
+}
