@@ -18,8 +18,11 @@ TARGET := $(or $(CARGO_BUILD_TARGET),x86_64-unknown-linux-gnu)
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 export SOULBOX_BIN := $(TARGET_DIR)/$(TARGET)/release/soulbox
 
+# What runs as root must not leave compiled files in somebody's clone.
+export PYTHONDONTWRITEBYTECODE := 1
+
 # `sudo` keeps what the tests and the demo read from the environment.
-ROOT := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,HOME,SOULBOX_CACHE,SOULBOX_IMAGES,SOULBOX_BIN,SOULBOX_ISOLATION,CARGO_TARGET_DIR,CARGO_HOME,RUSTUP_HOME)
+ROOT := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,HOME,SOULBOX_CACHE,SOULBOX_IMAGES,SOULBOX_BIN,SOULBOX_ISOLATION,PYTHONDONTWRITEBYTECODE)
 
 .PHONY: help demo test build images lint perf setup clean
 
@@ -45,7 +48,7 @@ demo: images ## sets up everything and runs the main job
 
 test: images ## sets up everything and passes the tests
 	@tests/setup.sh
-	@$(ROOT) python3 tests/run.py
+	@python3 tests/run.py
 
 lint: setup ## formatting, lints and licences only
 	@tests/setup.sh tools

@@ -51,7 +51,13 @@ pub fn root() -> PathBuf {
 pub fn texts() -> Vec<Text> {
     let root = root();
     let listed = Command::new("git")
-        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ])
         .current_dir(&root)
         .output()
         .expect("git lists the files of the clone");

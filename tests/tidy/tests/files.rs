@@ -11,7 +11,9 @@ const LINES_TO_THINK_AGAIN: usize = 400;
 const CODE: &[&str] = &[".rs", ".py", ".mjs", ".sh", ".toml", ".md", ".yml"];
 
 /// Names that say nothing about what is inside.
-const EMPTY_NAMES: &[&str] = &["utils", "util", "common", "helpers", "helper", "misc", "mod"];
+const EMPTY_NAMES: &[&str] = &[
+    "utils", "util", "common", "helpers", "helper", "misc", "mod",
+];
 
 fn report(rule: &str, broken: &[String]) {
     assert!(broken.is_empty(), "{rule}:\n  {}", broken.join("\n  "));
@@ -92,11 +94,21 @@ fn no_file_names_a_machine_or_a_registry() {
 
 #[test]
 fn comments_hold_no_unfinished_business() {
-    let words = [["TO", "DO"].concat(), ["FIX", "ME"].concat(), ["X", "XX"].concat()];
+    let words = [
+        ["TO", "DO"].concat(),
+        ["FIX", "ME"].concat(),
+        ["X", "XX"].concat(),
+    ];
     let mut broken = Vec::new();
-    for text in texts().iter().filter(|text| text.is_one_of(&[".rs", ".py", ".mjs", ".sh"])) {
+    for text in texts()
+        .iter()
+        .filter(|text| text.is_one_of(&[".rs", ".py", ".mjs", ".sh"]))
+    {
         for (number, line) in text.content.lines().enumerate() {
-            let is_word = |word: &String| line.split(|c: char| !c.is_alphanumeric()).any(|w| w == word);
+            let is_word = |word: &String| {
+                line.split(|c: char| !c.is_alphanumeric())
+                    .any(|w| w == word)
+            };
             if words.iter().any(is_word) {
                 broken.push(format!("{}:{}", text.path, number + 1));
             }

@@ -42,7 +42,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 /// Crates whose whole point is that they do no I/O, and what would bring it in.
 const NO_IO: &[&str] = &["soulbox-protocol"];
-const BRINGS_IO: &[&str] = &["tokio", "hyper", "axum", "rustix", "libc", "rusqlite", "zeromq"];
+const BRINGS_IO: &[&str] = &[
+    "tokio", "hyper", "axum", "rustix", "libc", "rusqlite", "zeromq",
+];
 
 /// Crates that call the kernel directly. Every other crate forbids unsafe code at its root.
 const MAY_BE_UNSAFE: &[&str] = &["soulbox-host", "soulbox-namespace", "soulbox-agent"];
@@ -55,7 +57,9 @@ struct Crate {
 
 fn names(manifest: &Table, section: &str) -> BTreeSet<String> {
     let table = manifest.get(section).and_then(|value| value.as_table());
-    table.map(|table| table.keys().cloned().collect()).unwrap_or_default()
+    table
+        .map(|table| table.keys().cloned().collect())
+        .unwrap_or_default()
 }
 
 fn crates() -> BTreeMap<String, Crate> {
@@ -65,11 +69,21 @@ fn crates() -> BTreeMap<String, Crate> {
         let Some(package) = manifest.get("package").and_then(|value| value.as_table()) else {
             continue;
         };
-        let name = package["name"].as_str().expect("a package has a name").to_owned();
+        let name = package["name"]
+            .as_str()
+            .expect("a package has a name")
+            .to_owned();
         let directory = text.path.trim_end_matches("Cargo.toml").to_owned();
         let dependencies = names(&manifest, "dependencies");
         let tests_only = names(&manifest, "dev-dependencies");
-        found.insert(name, Crate { directory, dependencies, tests_only });
+        found.insert(
+            name,
+            Crate {
+                directory,
+                dependencies,
+                tests_only,
+            },
+        );
     }
     found
 }
@@ -84,14 +98,21 @@ fn crates_stand_only_on_what_the_architecture_allows() {
             broken.push(format!("{name} is not in the table of tests/tidy"));
             continue;
         };
-        for dependency in found.dependencies.iter().filter(|d| crates.contains_key(*d)) {
+        for dependency in found
+            .dependencies
+            .iter()
+            .filter(|d| crates.contains_key(*d))
+        {
             if !allowed.contains(&dependency.as_str()) {
                 broken.push(format!("{name} must not depend on {dependency}"));
             }
         }
         // Tiers must not meet in tests either: each is tried on its own.
         let tiers = ["soulbox-gvisor", "soulbox-namespace"];
-        for tier in tiers.iter().filter(|tier| name.starts_with("soulbox-") && **tier != name) {
+        for tier in tiers
+            .iter()
+            .filter(|tier| name.starts_with("soulbox-") && **tier != name)
+        {
             if tiers.contains(&name.as_str()) && found.tests_only.contains(*tier) {
                 broken.push(format!("{name} must not know {tier}, not even in tests"));
             }
@@ -120,13 +141,19 @@ fn unsafe_code_is_forbidden_where_no_kernel_is_called() {
         }
         for entry in ["src/lib.rs", "src/main.rs"] {
             let path = root().join(&found.directory).join(entry);
-            let Ok(text) = fs::read_to_string(&path) else { continue };
+            let Ok(text) = fs::read_to_string(&path) else {
+                continue;
+            };
             if !text.contains("#![forbid(unsafe_code)]") {
                 broken.push(format!("{}{entry}", found.directory));
             }
         }
     }
-    assert!(broken.is_empty(), "without #![forbid(unsafe_code)]:\n{}", broken.join("\n"));
+    assert!(
+        broken.is_empty(),
+        "without #![forbid(unsafe_code)]:\n{}",
+        broken.join("\n")
+    );
 }
 
 #[test]
@@ -148,14 +175,21 @@ fn versions_of_dependencies_are_declared_once() {
             }
         }
     }
-    assert!(broken.is_empty(), "not from [workspace.dependencies]:\n{}", broken.join("\n"));
+    assert!(
+        broken.is_empty(),
+        "not from [workspace.dependencies]:\n{}",
+        broken.join("\n")
+    );
 }
 
 #[test]
 fn protocol_folders_do_not_reach_around_the_owner_of_state() {
     // The E2B folder translates and calls `sandboxes`; it never speaks with the node or the store.
     let mut broken = Vec::new();
-    for text in texts().iter().filter(|text| text.path.starts_with("gateway/src/e2b")) {
+    for text in texts()
+        .iter()
+        .filter(|text| text.path.starts_with("gateway/src/e2b"))
+    {
         for (number, line) in text.content.lines().enumerate() {
             let code = line.split("//").next().unwrap_or(line);
             if code.contains("crate::store") || code.contains("crate::nodeclient") {
@@ -163,5 +197,9 @@ fn protocol_folders_do_not_reach_around_the_owner_of_state() {
             }
         }
     }
-    assert!(broken.is_empty(), "e2b calls past sandboxes:\n{}", broken.join("\n"));
+    assert!(
+        broken.is_empty(),
+        "e2b calls past sandboxes:\n{}",
+        broken.join("\n")
+    );
 }
