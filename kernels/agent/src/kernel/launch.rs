@@ -24,6 +24,9 @@ const CONSOLE_BYTES: usize = 4096;
 /// Whose rights kernels have.
 const KERNEL_USER: &str = "root";
 
+/// Variable in which ipykernel reads the process with which it has to end.
+const PARENT: &str = "JPY_PARENT_PID";
+
 /// The end of what a process wrote to its standard output and error.
 #[derive(Clone, Default)]
 pub struct Console(Arc<Mutex<VecDeque<u8>>>);
@@ -85,6 +88,11 @@ fn environment(user: &User, spec: &Spec, identity: &Identity) -> BTreeMap<String
         defaults.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     env.extend(spec.env.clone());
     env.extend(identity.env.clone());
+    // As the first process the agent takes everything with it. Elsewhere, in tests, a kernel
+    // is told whom to follow.
+    if std::process::id() != 1 {
+        env.insert(PARENT.into(), std::process::id().to_string());
+    }
     env
 }
 

@@ -1,0 +1,11 @@
+//! Stories of the code interpreter, through the agent's front door: the real program, the real
+//! Python kernel of `kernels/python`, as ordinary processes of this machine.
+//!
+//! They need a Python with ipykernel, named by `SOULBOX_TEST_PYTHON`; `make test` makes one.
+
+mod contexts;
+mod deaths;
+mod executions;
+mod harness;
+mod requests;
+mod streams;
