@@ -35,6 +35,8 @@ pub const CLIENT_STREAMS: usize = 512;
 const CONTROL_ANSWER_BYTES: usize = 64 << 10;
 /// The HTTP/2 handshake of a live agent takes milliseconds.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
+/// After a stream broke, the end of the whole channel is known within this.
+const END_PASSES: Duration = Duration::from_millis(50);
 
 /// Why the agent did not answer as it should.
 #[derive(Debug, Error)]
@@ -183,16 +185,20 @@ impl AgentClient {
 
     async fn send(&self, request: Request<OutBody>) -> Result<Response<Incoming>, AgentError> {
         let mut sender = self.sender.clone();
-        tokio::select! {
+        let error = tokio::select! {
             biased;
-            () = self.closed.cancelled() => Err(AgentError::Closed),
-            answer = sender.send_request(request) => answer.map_err(|error| {
-                if error.is_closed() || error.is_canceled() {
-                    AgentError::Closed
-                } else {
-                    AgentError::Answer(error.to_string())
-                }
-            }),
+            () = self.closed.cancelled() => return Err(AgentError::Closed),
+            answer = sender.send_request(request) => match answer {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            },
+        };
+        // A stream that the agent reset is one failed request; a channel that broke is the end
+        // of the sandbox. The streams learn of it a moment before the connection's task.
+        let ended = tokio::time::timeout(END_PASSES, self.closed.cancelled()).await;
+        match ended {
+            Ok(()) => Err(AgentError::Closed),
+            Err(_) => Err(AgentError::Answer(error.to_string())),
         }
     }
 }

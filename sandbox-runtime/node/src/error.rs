@@ -58,7 +58,7 @@ pub enum NotReady {
     #[error("template `{0}` is not built on this node; `soulbox template build {0}` builds it")]
     TemplateUnknown(String),
     /// The tier does not work here.
-    #[error("isolation `{0}` can't be used on this node; `soulbox doctor` says why")]
+    #[error("isolation can't be used on this node: {0}")]
     TierUnavailable(String),
     /// There is no room.
     #[error("{0}")]
@@ -79,7 +79,9 @@ pub enum NotReady {
 impl From<StartError> for NotReady {
     fn from(error: StartError) -> Self {
         match error {
-            StartError::Unavailable { tier, .. } => Self::TierUnavailable(tier.to_string()),
+            StartError::Unavailable { tier, why } => {
+                Self::TierUnavailable(format!("{tier}: {why}"))
+            }
             step @ StartError::Step { .. } => Self::Failed(step.to_string()),
         }
     }

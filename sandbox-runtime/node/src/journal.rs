@@ -10,6 +10,7 @@ use soulbox_runtime::{CellId, TierName, api::SandboxStatus};
 use std::{
     fs::{self, File},
     io::{self, Write},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 use tracing::warn;
@@ -39,7 +40,12 @@ impl Journal {
     /// When the directory cannot be made.
     pub fn open(directory: impl Into<PathBuf>) -> Result<Self, NodeError> {
         let directory = directory.into();
-        fs::create_dir_all(&directory).map_err(NodeError::io("make the journal's directory"))?;
+        let mut builder = fs::DirBuilder::new();
+        builder
+            .recursive(true)
+            .mode(0o700)
+            .create(&directory)
+            .map_err(NodeError::io("make the journal's directory"))?;
         Ok(Self { directory })
     }
 

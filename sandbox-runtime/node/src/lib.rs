@@ -36,6 +36,7 @@ mod start;
 mod templates;
 mod tiers;
 mod watch;
+mod zombies;
 
 pub use doctor::{DoctorReport, doctor};
 pub use error::NodeError;

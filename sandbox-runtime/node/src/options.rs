@@ -1,12 +1,16 @@
 //! What the owner of a machine can set. The command line and the configuration file
 //! are the gateway crate's; here are the values, their units and their defaults.
 
+use sha2::{Digest, Sha256};
 use soulbox_runtime::{TemplateName, TierName};
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 /// First host id that sandboxes get. Above what systemd gives to containers
 /// (524,288 to 1,879,048,191) and below 2^31, where some programs stop counting.
 pub const FIRST_HOST_ID: u32 = 0x7000_0000;
+
+/// Characters of a node's name in machine-wide names, which end at 40.
+const NAME_CHARACTERS: usize = 30;
 
 /// Settings of one node.
 #[derive(Debug, Clone)]
@@ -71,6 +75,20 @@ impl NodeOptions {
             idle_shutdown: Duration::from_secs(600),
             data_dir,
         }
+    }
+
+    /// Names this node in places that all nodes of a machine share, such as control groups.
+    /// Made of its directory, so it is the same after a restart and another one's is
+    /// different.
+    pub fn machine_wide_name(&self) -> String {
+        let run = self.run_dir();
+        let run = std::path::absolute(&run).unwrap_or(run);
+        let hash = Sha256::digest(run.as_os_str().as_encoded_bytes());
+        let hash: String = hash[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+        format!(
+            "{}-{hash}",
+            self.name.chars().take(NAME_CHARACTERS).collect::<String>()
+        )
     }
 
     /// The node's own directory: journal, scratch directories, guest files, lock.

@@ -13,6 +13,7 @@ use crate::{
     registry::Registry,
     templates::Templates,
     tiers::{self, Tiers},
+    zombies,
 };
 use std::{fs, sync::Arc, time::Duration};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -80,6 +81,7 @@ async fn live(options: NodeOptions, agent: &std::path::Path) -> Result<(), NodeE
         tokio::spawn(keeper::keep(node.clone())),
         tokio::spawn(leases::keep(node.clone())),
         tokio::spawn(idle::watch(node.clone())),
+        tokio::spawn(zombies::reap()),
     ];
     info!(
         incarnation = node.incarnation,

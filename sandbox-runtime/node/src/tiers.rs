@@ -110,7 +110,12 @@ impl Tiers {
         if works && allowed {
             Ok(tier)
         } else {
-            Err(NotReady::TierUnavailable(tier.to_string()))
+            let why = if works {
+                "the node was not started with `--isolation namespace`"
+            } else {
+                "it does not work on this machine; `soulbox doctor` says why"
+            };
+            Err(NotReady::TierUnavailable(format!("{tier}: {why}")))
         }
     }
 
@@ -120,7 +125,9 @@ impl Tiers {
     /// [`NotReady::TierUnavailable`] when this build has none.
     pub fn get(&self, tier: TierName) -> Result<Arc<dyn Tier>, NotReady> {
         let found = self.tiers.get(&tier).cloned();
-        found.ok_or_else(|| NotReady::TierUnavailable(tier.to_string()))
+        found.ok_or_else(|| {
+            NotReady::TierUnavailable(format!("{tier}: this build has no such tier"))
+        })
     }
 }
 

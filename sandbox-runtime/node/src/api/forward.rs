@@ -112,7 +112,9 @@ pub async fn forward(node: &Node, target: Target, request: Request<Incoming>) ->
 fn refusal(error: AgentError) -> Refusal {
     let code = match error {
         AgentError::Busy => ErrorCode::Capacity,
-        AgentError::Closed | AgentError::Late | AgentError::Answer(_) => ErrorCode::AgentLost,
+        AgentError::Closed => ErrorCode::AgentLost,
+        // The sandbox lives; only this request failed.
+        AgentError::Late | AgentError::Answer(_) => ErrorCode::Internal,
     };
     Refusal::new(code, error.to_string())
 }
