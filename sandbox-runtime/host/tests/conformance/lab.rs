@@ -1,0 +1,170 @@
+//! A place where cells are started on a real tier, spoken with, and looked for afterwards.
+
+use soulbox_host::{Cgroups, mounts};
+use soulbox_runtime::{Cell, CellEnd, CellId, CellSpec, Channel, Limits, StartError, Tier};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    time::timeout,
+};
+
+/// No answer of a guest takes longer, even on a crowded machine.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// A cell's ids on the host.
+pub const FIRST_HOST_ID: u32 = 0x2000_0000;
+
+/// Small limits, so that stories reach them quickly.
+pub const LIMITS: Limits = Limits {
+    memory_mib: 128,
+    cpu_millis: 2000,
+    disk_mib: 64,
+    pids: 64,
+};
+
+/// One tier in one directory.
+pub struct Lab {
+    pub tier: Box<dyn Tier>,
+    pub dir: TempDir,
+    pub node: CellId,
+}
+
+/// A guest that obeys.
+pub struct Guest {
+    pub cell: Box<dyn Cell>,
+    channel: BufReader<Channel>,
+}
+
+impl Lab {
+    pub fn new(make: impl FnOnce(&Path, &CellId) -> Box<dyn Tier>) -> Self {
+        let dir = tempfile::Builder::new()
+            .prefix("lab")
+            .tempdir()
+            .expect("a directory");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).expect("passable");
+        let node = CellId::new(format!("lab-{}", std::process::id())).expect("an id");
+        let layer = dir.path().join("layer");
+        fs::create_dir_all(layer.join("etc")).expect("a layer");
+        fs::write(layer.join("etc/origin"), "template").expect("a layer");
+        let bin = dir.path().join("guest/bin");
+        fs::create_dir_all(&bin).expect("guest files");
+        let own = std::env::current_exe().expect("this program");
+        fs::copy(own, bin.join("soulbox-agent")).expect("guest files");
+        for path in ["layer", "layer/etc", "guest", "guest/bin"] {
+            let path = dir.path().join(path);
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("passable");
+        }
+        let tier = make(&dir.path().join("s"), &node);
+        Self { tier, dir, node }
+    }
+
+    pub fn scratch(&self, id: &str) -> PathBuf {
+        self.dir.path().join("cells").join(id)
+    }
+
+    pub fn spec(&self, id: &str, limits: Limits) -> CellSpec {
+        let scratch = self.scratch(id);
+        fs::create_dir_all(&scratch).expect("scratch");
+        let cells = self.dir.path().join("cells");
+        fs::set_permissions(cells, fs::Permissions::from_mode(0o711)).expect("passable");
+        CellSpec {
+            id: CellId::new(id).expect("an id"),
+            layers: vec![self.dir.path().join("layer")],
+            scratch,
+            guest_files: self.dir.path().join("guest"),
+            command: vec!["/opt/soulbox/bin/soulbox-agent".into(), "guest".into()],
+            hostname: "lab".into(),
+            limits,
+            first_host_id: FIRST_HOST_ID,
+        }
+    }
+
+    pub async fn try_start(&self, spec: CellSpec) -> Result<Guest, StartError> {
+        let started = self.tier.start(spec).await?;
+        Ok(Guest {
+            cell: started.cell,
+            channel: BufReader::new(started.channel),
+        })
+    }
+
+    pub async fn start(&self, id: &str) -> Guest {
+        let started = self.try_start(self.spec(id, LIMITS)).await;
+        started.expect("the cell starts")
+    }
+
+    /// Fails when anything of a cell is still on the host.
+    pub fn assert_nothing_left(&self, id: &str) {
+        let cell = CellId::new(id).expect("an id");
+        let cgroups = Cgroups::new(&self.node).expect("control groups");
+        assert!(!cgroups.of(&cell).exists(), "control group of {id}");
+        let scratch = self.scratch(id);
+        assert!(!mounts::any_below(&scratch), "mounts of {id}");
+        let image = scratch.join("disk.img");
+        assert!(
+            !soulbox_host::disk::is_attached(&image),
+            "loop device of {id}"
+        );
+        assert!(!scratch.exists(), "directory of {id}");
+        assert!(
+            !self.dir.path().join("s").join(id).exists(),
+            "state of {id}"
+        );
+        assert_eq!(processes_of(FIRST_HOST_ID), Vec::<u32>::new(), "processes");
+        assert_eq!(zombies(), Vec::<String>::new(), "zombies");
+    }
+}
+
+impl Guest {
+    /// Sends one command and returns the answer; empty when the channel ended instead.
+    pub async fn ask(&mut self, command: &str) -> String {
+        let line = format!("{command}\n");
+        if self
+            .channel
+            .get_mut()
+            .write_all(line.as_bytes())
+            .await
+            .is_err()
+        {
+            return String::new();
+        }
+        let mut answer = String::new();
+        let read = self.channel.read_line(&mut answer);
+        match timeout(ANSWER_WITHIN, read).await {
+            Ok(Ok(_)) => answer.trim().to_owned(),
+            Ok(Err(_)) => String::new(),
+            Err(_) => panic!("no answer to `{command}`"),
+        }
+    }
+
+    pub async fn finish(self) -> CellEnd {
+        self.cell.kill().await;
+        let end = self.cell.ended().await;
+        self.cell.clear().await.expect("cleared");
+        end
+    }
+}
+
+/// Processes of the host whose real user lies in the 65,536 ids from `first`.
+fn processes_of(first: u32) -> Vec<u32> {
+    let pids = fs::read_dir("/proc").expect("proc").flatten();
+    pids.filter_map(|entry| {
+        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let uid = entry.metadata().ok()?.uid();
+        (first..first + 65_536).contains(&uid).then_some(pid)
+    })
+    .collect()
+}
+
+/// Our children that nobody has reaped.
+fn zombies() -> Vec<String> {
+    let own = format!("PPid:\t{}\n", std::process::id());
+    let pids = fs::read_dir("/proc").expect("proc").flatten();
+    pids.filter_map(|entry| fs::read_to_string(entry.path().join("status")).ok())
+        .filter(|status| status.contains(&own) && status.contains("State:\tZ"))
+        .collect()
+}
