@@ -1,9 +1,12 @@
-"""When a SIGINT may strike.
+"""When a SIGINT may strike, and that it does.
 
 ipykernel lets it raise anywhere in a message handler, so one that arrives in the instant before or
 after the cell kills the reply instead of the cell, and one that arrives while a cell with `await`
 computes (rather than waits) is never seen. Clients interrupt by hanging up, which makes both
 common. Here a SIGINT raises inside the cell only; before it, it is remembered; after it, ignored.
+Python itself loses one that arrives just before a blocking call (the call blocks all the same), so
+an interrupt that was asked for by message is repeated until the cell has taken it, and not longer:
+the cell's own clean-up is not struck again.
 """
 
 from __future__ import annotations
@@ -11,10 +14,15 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
+
+#: Seconds between two tries to interrupt the same cell. Far above what a handler needs to start.
+REPEAT_AFTER = 0.1
+#: Tries. A cell that holds the interpreter for longer sees the signal when it lets go of it.
+REPEATS = 50
 
 
 class Interrupts:
@@ -22,6 +30,10 @@ class Interrupts:
 
     def __init__(self) -> None:
         self._pending = False
+        self._taken = False
+        # Counts cells, so that a repeated interrupt never strikes the next one; None between cells.
+        self._cell: int | None = None
+        self._cells = 0
 
     def expect(self) -> None:
         """An execution was received and its cell starts soon: remember what arrives till then."""
@@ -29,48 +41,70 @@ class Interrupts:
         if _in_main_thread():
             signal.signal(signal.SIGINT, self._remember)
 
-    def _remember(self, _signal: int, _frame: FrameType | None) -> None:
-        self._pending = True
-
     @contextmanager
     def allowed(self) -> Iterator[None]:
         """Around the cell: raises `KeyboardInterrupt` in it, at once if one was remembered."""
         if not _in_main_thread():
             yield
             return
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self._taken = False
+        self._cells += 1
+        self._cell = self._cells
+        signal.signal(signal.SIGINT, self._raise)
         try:
             if self._pending:
-                raise KeyboardInterrupt
+                self._raise(signal.SIGINT, None)
             yield
         finally:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             self._pending = False
+            self._cell = None
 
+    @contextmanager
+    def cancelling(self, task: asyncio.Future[Any]) -> Iterator[None]:
+        """Around a cell that awaits: raises where the cell computes, cancels where it waits.
 
-@contextmanager
-def cancelling(task: asyncio.Future[Any]) -> Iterator[None]:
-    """Around a cell that awaits: SIGINT raises where the cell computes and cancels where it waits.
+        Raising is safe while the task itself is on the stack, since IPython catches it around the
+        user's code. Outside of it the exception would hit the event loop and end the kernel.
+        """
+        if not _in_main_thread():
+            yield
+            return
+        loop = asyncio.get_running_loop()
 
-    Raising is safe while the task itself is on the stack, since IPython catches it around the
-    user's code. Outside of it the exception would hit the event loop and end the kernel.
-    """
-    loop = asyncio.get_running_loop()
-
-    def handle(_signal: int, frame: FrameType | None) -> None:
-        if asyncio.current_task(loop) is task:
-            signal.default_int_handler(_signal, frame)
-        else:
+        def strike(number: int, frame: FrameType | None) -> None:
+            if asyncio.current_task(loop) is task:
+                self._raise(number, frame)
+            self._taken = True
             loop.call_soon_threadsafe(task.cancel)
 
-    if not _in_main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, handle)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+        before = signal.signal(signal.SIGINT, strike)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def ask(self) -> Coroutine[Any, Any, None]:
+        """Call this before the signal is sent; what it returns then repeats it until it is taken.
+
+        For the control thread.
+        """
+        self._taken = False
+        return self._insist(self._cell)
+
+    async def _insist(self, cell: int | None) -> None:
+        for _ in range(REPEATS):
+            await asyncio.sleep(REPEAT_AFTER)
+            if self._taken or self._cell is None or self._cell != cell:
+                return
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    def _remember(self, _number: int, _frame: FrameType | None) -> None:
+        self._pending = True
+
+    def _raise(self, number: int, frame: FrameType | None) -> None:
+        self._taken = True
+        signal.default_int_handler(number, frame)
 
 
 def _in_main_thread() -> bool:

@@ -7,6 +7,7 @@ key of `execute_request` metadata (README.md); everything else is stock.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from traitlets import Float, Type
 
 from soulbox_kernel import display, entropy
 from soulbox_kernel.environment import BadEnvironmentError, Environment, checked
-from soulbox_kernel.interrupts import Interrupts, cancelling
+from soulbox_kernel.interrupts import Interrupts
 from soulbox_kernel.shell import SoulboxShell
 
 #: Asks for variables, a working directory or fresh random state; allowed on shell and control.
@@ -106,8 +107,14 @@ class SoulboxKernel(IPythonKernel):
             # Struck in the few lines around the user's code, where IPython reports nothing.
             return self._failed(problem, silent)
 
+    async def interrupt_request(self, stream: Any, ident: Any, parent: Any) -> None:
+        insist = self.interrupts.ask()
+        await super().interrupt_request(stream, ident, parent)
+        # Not awaited here: the control channel answers other requests meanwhile.
+        self._insisting = asyncio.ensure_future(insist)
+
     def _cancel_on_sigint(self, future: Any) -> Any:
-        return cancelling(future)
+        return self.interrupts.cancelling(future)
 
     def _failed(self, problem: BaseException, silent: bool) -> dict[str, Any]:
         """Reports an execution that did not get as far as its code, in the usual two messages."""

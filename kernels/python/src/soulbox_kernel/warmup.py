@@ -51,6 +51,8 @@ CELLS = (
     "import matplotlib.pyplot as plt\nplt.scatter([1, 2], [3, 4])",
 )
 
+#: The last three values, which are empty texts before the first cell.
+LAST_VALUES = ("_", "__", "___")
 #: Attributes of `sys` that an unhandled exception leaves behind.
 LAST_EXCEPTION = ("last_type", "last_value", "last_traceback", "last_exc")
 
@@ -126,6 +128,10 @@ def _reset(kernel: SoulboxKernel) -> None:
     shell = kernel.shell
     shell.reset(new_session=True)
     shell.execution_count = 1
+    for name in LAST_VALUES:
+        setattr(shell.displayhook, name, "")
+        shell.user_ns[name] = ""
+    shell.user_ns_hidden.update(dict.fromkeys(LAST_VALUES, ""))
     shell._last_traceback = None
     shell._last_traceback_during_displayhook = False
     for name in LAST_EXCEPTION:

@@ -51,9 +51,8 @@ def _element(box: Box, name: str) -> dict[str, Any]:
     # The median is the last line across the box; caps, if drawn, come before it.
     across = [line[0, 1] for line in box.lines[2:] if np.ptp(line[:, 1]) == 0]
     low, high = np.nanmin(ends), np.nanmax(ends)
-    # Outliers come before the mean; alone, a mean is known by lying between the whiskers.
-    groups = box.marks[:-1] if len(box.marks) > 1 else box.marks
-    marks = np.concatenate([mark[:, 1] for mark in groups]) if groups else np.empty(0)
+    # Outliers come after the mean; alone, a mean is known by lying between the whiskers.
+    marks = box.marks[-1][:, 1] if box.marks else np.empty(0)
     outliers = marks[(marks < low) | (marks > high)]
     return {
         "label": name,

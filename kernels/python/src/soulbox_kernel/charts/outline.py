@@ -1,6 +1,6 @@
 """The outlines of boxes among the artists of an axes, and the lines that belong to each.
 
-matplotlib draws a box and then its own whiskers, caps, median, outliers and mean, in this order,
+matplotlib draws a box and then its own whiskers, caps, median, mean and outliers, in this order,
 so the lines up to the next box belong to it.
 """
 

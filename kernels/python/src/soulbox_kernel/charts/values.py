@@ -42,8 +42,10 @@ def rounded(value: Any) -> float | None:
 
 def coordinates(values: Any) -> list[Any]:
     """A column of coordinates as the user gave it."""
-    values = np.ma.filled(values, np.nan) if np.ma.isMaskedArray(values) else values
-    array = np.asarray(values)
+    if np.ma.isMaskedArray(values):
+        array = values.astype(object).filled(np.nan)
+    else:
+        array = np.asarray(values)
     if array.dtype.kind in "biuf":
         floats = array.astype(float)
         if np.isfinite(floats).all():

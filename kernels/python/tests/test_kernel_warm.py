@@ -1,0 +1,79 @@
+"""A warm kernel looks like a fresh one."""
+
+from __future__ import annotations
+
+import pytest
+
+from real_kernel import RealKernel
+
+LOOK = """
+import linecache, sys, threading
+[
+    In, Out, _dh, [n for n in dir() if not n.startswith('_')],
+    [hasattr(sys, n) for n in ('last_type', 'last_value', 'last_traceback', 'last_exc')],
+    sorted(n for n in linecache.cache if 'ipykernel' in n),
+    get_ipython().execution_count, repr(_), repr(__), sys.argv[1:2], sys.stdout.closed,
+]
+"""
+
+
+def test_the_first_cell_finds_nothing_of_the_sample_cells(warm_kernel: RealKernel) -> None:
+    run = warm_kernel.run(LOOK)
+    assert run.of("execute_input")[0]["execution_count"] == 1
+    found = run.main["application/json"]
+    assert found[0] == ["", found[0][1]]
+    assert found[1] == {}
+    assert set(found[3]) == {
+        "In",
+        "Out",
+        "exit",
+        "get_ipython",
+        "linecache",
+        "open",
+        "quit",
+        "sys",
+        "threading",
+    }
+    assert found[4] == [False] * 4
+    assert len(found[5]) == 1
+    assert found[6] == 1
+    assert found[7:9] == ["''", "''"]
+
+
+def test_libraries_are_loaded_and_figures_are_gone(warm_kernel: RealKernel) -> None:
+    code = "import sys; [n in sys.modules for n in ('numpy', 'pandas', 'matplotlib.pyplot')]"
+    assert warm_kernel.run(code).text == "[True, True, True]"
+    code = "import matplotlib.pyplot as plt\n[plt.get_fignums(), plt.isinteractive()]"
+    assert warm_kernel.run(code).text == "[[], True]"
+
+
+def test_it_still_shows_figures_tables_and_errors(warm_kernel: RealKernel) -> None:
+    ((_, figure),) = warm_kernel.run("plt.plot([1, 2]); plt.show()").bundles
+    assert {"image/png", "e2b/chart"} <= set(figure)
+    code = "import pandas as pd; pd.DataFrame({'a': [1]})"
+    assert warm_kernel.run(code).main["e2b/data"] == {"a": [1]}
+    assert warm_kernel.run("nope").error["evalue"] == "name 'nope' is not defined"
+    assert warm_kernel.run("print('out')").stdout == "out\n"
+
+
+def test_messages_are_signed_again(warm_kernel: RealKernel) -> None:
+    key, warm_kernel.client.session.key = warm_kernel.client.session.key, b"wrong"
+    warm_kernel.begin("forged = True")
+    warm_kernel.client.session.key = key
+    assert warm_kernel.run("forged").error["ename"] == "NameError"
+
+
+def test_missing_libraries_are_no_obstacle(tmp_path_factory: pytest.TempPathFactory) -> None:
+    import tempfile
+    from pathlib import Path
+
+    with tempfile.TemporaryDirectory(prefix="sbk") as name:
+        directory = Path(name)
+        for library in ("numpy", "pandas", "matplotlib"):
+            (directory / f"{library}.py").write_text("raise ImportError('not here')")
+        kernel = RealKernel(directory, "--warm")
+        try:
+            assert kernel.run("1 + 1").text == "2"
+            assert kernel.run("[1]").main["application/json"] == [1]
+        finally:
+            kernel.stop()
