@@ -1,1 +1,26 @@
-fn main() {}
+//! The `soulbox` program: the gateway, and the command line in front of gateway, node and
+//! images.
+//!
+//! Folders and who may know whom: `cli` and `launcher` start things; `gateway` puts the
+//! parts together; `e2b`, `native` and `dataplane` speak with clients and hold no logic;
+//! `sandboxes` owns what clients see; `nodeclient` and `store` are what it stands on.
+#![forbid(unsafe_code)]
+
+mod auth;
+mod cli;
+mod config;
+mod dataplane;
+mod e2b;
+mod gateway;
+mod launcher;
+mod native;
+mod nodeclient;
+mod random;
+mod sandboxes;
+mod store;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

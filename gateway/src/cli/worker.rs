@@ -1,0 +1,89 @@
+//! `soulbox gateway-worker`: what the launcher starts. Not for people.
+
+use super::{failed, logging};
+use crate::{config::Settings, gateway, launcher};
+use clap::Args;
+use rustix::{
+    fs::Mode,
+    process::{
+        Pid, Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal,
+        setrlimit, umask,
+    },
+    thread::set_no_new_privs,
+};
+use std::{
+    io,
+    net::TcpListener,
+    os::fd::{AsFd, OwnedFd},
+    process::ExitCode,
+};
+
+/// Options of the worker.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Process number of the launcher.
+    #[arg(long)]
+    launcher: i32,
+    /// Checked settings, as JSON.
+    #[arg(long)]
+    settings: String,
+}
+
+/// Serves on the socket that is its standard input.
+pub fn run(options: Options) -> ExitCode {
+    // Before any thread is started, since these belong to threads.
+    if let Err(error) = confine(options.launcher) {
+        return failed(error);
+    }
+    let settings: Settings = match serde_json::from_str(&options.settings) {
+        Ok(settings) => settings,
+        Err(error) => return failed(error),
+    };
+    logging::start(&settings.log);
+    let listener = match listener() {
+        Ok(listener) => listener,
+        Err(error) => return failed(error),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(error),
+    };
+    let served = runtime.block_on(gateway::run(settings, listener));
+    runtime.shutdown_background();
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("soulbox: {error}");
+            ExitCode::from(launcher::UNUSABLE)
+        }
+    }
+}
+
+/// Gives up what this process never needs again, and ties it to its launcher.
+fn confine(launcher: i32) -> io::Result<()> {
+    set_no_new_privs(true)?;
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // The launcher may have died before the line above.
+    if getppid() != Pid::from_raw(launcher) {
+        return Err(io::Error::other("the launcher is gone"));
+    }
+    umask(Mode::RWXG | Mode::RWXO);
+    // Each client and each sandbox is a file descriptor.
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    )?;
+    Ok(())
+}
+
+fn listener() -> io::Result<TcpListener> {
+    let socket: OwnedFd = io::stdin().as_fd().try_clone_to_owned()?;
+    Ok(TcpListener::from(socket))
+}

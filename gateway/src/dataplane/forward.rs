@@ -1,0 +1,145 @@
+//! Sending a request on to the agent, streamed both ways.
+//!
+//! Two ends can break a stream. A client that hangs up drops the answer's body here, which
+//! resets the stream to the node at once. A sandbox that ends fires its token, upon which
+//! the body fails and the server breaks the client's connection without a clean end: only
+//! then do clients know that the sandbox is gone (e2b-wire.md, section 8, row 1).
+
+use super::errors::DataError;
+use crate::{
+    gateway::App,
+    nodeclient::AgentError,
+    sandboxes::{STREAMS_PER_SANDBOX, Sandbox},
+};
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Request, Response, header};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use soulbox_runtime::api::{ErrorCode, Plane};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+use thiserror::Error;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+/// Headers that are about one connection only (RFC 9110, section 7.6.1), and those that the
+/// agent must not see: keys and tokens of its own sandbox or of others.
+const NOT_SENT_ON: [HeaderName; 9] = [
+    header::HOST,
+    header::CONNECTION,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::COOKIE,
+    HeaderName::from_static("keep-alive"),
+];
+const SECRETS: [&str; 5] = [
+    "x-api-key",
+    "x-access-token",
+    "e2b-traffic-access-token",
+    "e2b-sandbox-id",
+    "e2b-sandbox-port",
+];
+
+/// Sends a request that was found in order.
+pub async fn to_agent(
+    app: &App,
+    sandbox: Arc<Sandbox>,
+    plane: Plane,
+    mut request: Request<Body>,
+) -> Result<Response<Body>, DataError> {
+    let id = || sandbox.record.id.to_string();
+    let Some(permit) = sandbox.stream() else {
+        return Err(DataError::TooManyStreams {
+            id: id(),
+            limit: STREAMS_PER_SANDBOX,
+        });
+    };
+    clean(request.headers_mut());
+    for name in SECRETS {
+        request.headers_mut().remove(name);
+    }
+    let answer = tokio::select! {
+        biased;
+        () = sandbox.cut.cancelled() => return Err(DataError::NotFound { id: id() }),
+        answer = sandbox.link.send(plane, request) => answer,
+    };
+    let mut response = match answer {
+        Ok(response) => response,
+        Err(error) => return Err(failure(app, &sandbox, error)),
+    };
+    clean(response.headers_mut());
+    let cut = Box::pin(sandbox.cut.clone().cancelled_owned());
+    Ok(response.map(|body| {
+        Body::new(CutBody {
+            body,
+            cut,
+            _permit: permit,
+        })
+    }))
+}
+
+fn clean(headers: &mut HeaderMap) {
+    for name in NOT_SENT_ON {
+        headers.remove(name);
+    }
+}
+
+fn failure(app: &App, sandbox: &Sandbox, error: AgentError) -> DataError {
+    let id = sandbox.record.id.clone();
+    tracing::warn!(sandbox = %id, %error, "a request did not reach the agent");
+    let answer = match &error {
+        AgentError::Path(_) => return DataError::BadPath,
+        AgentError::Refused(ErrorCode::SandboxUnknown | ErrorCode::AgentLost) => {
+            DataError::NotFound { id: id.to_string() }
+        }
+        _ if !sandbox.is_running() => DataError::NotFound { id: id.to_string() },
+        _ => DataError::Unreachable { id: id.to_string() },
+    };
+    let sandboxes = Arc::clone(&app.sandboxes);
+    tokio::spawn(async move { sandboxes.doubt(&id).await });
+    answer
+}
+
+/// The end of a sandbox, seen from one of its streams.
+#[derive(Debug, Error)]
+#[error("the sandbox has ended")]
+struct Cut;
+
+/// An answer's body that fails when its sandbox ends.
+struct CutBody {
+    body: Incoming,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl HttpBody for CutBody {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if self.cut.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Some(Err(Box::new(Cut))));
+        }
+        Pin::new(&mut self.body)
+            .poll_frame(context)
+            .map_err(Into::into)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

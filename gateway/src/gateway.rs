@@ -1,0 +1,147 @@
+//! The gateway itself: an ordinary user's process that owns no sandbox.
+//!
+//! It is started with its socket already bound. Everything that must outlive it is in the
+//! store or on the node, so it may be killed at any time.
+
+mod server;
+
+use crate::{
+    auth::Keys,
+    config::Settings,
+    e2b, native,
+    sandboxes::Sandboxes,
+    store::{Store, StoreError},
+};
+use axum::Router;
+use jiff::SignedDuration;
+use rustix::fs::{FlockOperation, flock};
+use std::{
+    fs::File,
+    io,
+    net::TcpListener,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use thiserror::Error;
+use tokio::time::timeout;
+
+/// A predecessor that was killed lets go of the store within this.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+const LOCK_INTERVAL: Duration = Duration::from_millis(50);
+/// Clients wait in the listener's queue while we find out what is still there.
+const FIRST_LOOK: Duration = Duration::from_secs(10);
+
+/// What every request needs.
+pub struct App {
+    /// The settings.
+    pub settings: Settings,
+    /// All sandboxes.
+    pub sandboxes: Arc<Sandboxes>,
+    /// All API keys.
+    pub keys: Keys,
+}
+
+/// Why the gateway did not start.
+#[derive(Debug, Error)]
+pub enum GatewayError {
+    /// The store can't be used.
+    #[error("{path}: {cause}")]
+    Store {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: StoreError,
+    },
+    /// Somebody else uses the data directory.
+    #[error("{0} is in use by another `soulbox serve`")]
+    InUse(PathBuf),
+    /// The operating system refused something.
+    #[error("could not {what}: {cause}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why not.
+        cause: io::Error,
+    },
+}
+
+/// Serves until a signal comes, and then until running requests are done.
+pub async fn run(settings: Settings, listener: TcpListener) -> Result<(), GatewayError> {
+    let signals = server::Signals::listen().map_err(system("listen for signals"))?;
+    let directory = settings.gateway_dir();
+    let _lock = take(directory.join("worker.lock")).await?;
+    let path = directory.join("soulbox.db");
+    let unusable = |cause| GatewayError::Store {
+        path: path.clone(),
+        cause,
+    };
+    let store = Store::open(&path).map_err(unusable)?;
+    let longest = SignedDuration::from_hours(settings.max_lifetime_hours.into());
+    let sandboxes = Sandboxes::open(store.clone(), settings.node_socket(), longest)
+        .await
+        .map_err(unusable)?;
+    let keys = Keys::new(store);
+    let first = keys.create_first().await.map_err(unusable)?;
+    tokio::spawn(Arc::clone(&sandboxes).follow_node());
+    if timeout(FIRST_LOOK, sandboxes.in_step()).await.is_err() {
+        tracing::warn!("the node does not answer yet");
+    }
+    tokio::spawn(Arc::clone(&sandboxes).end_in_time());
+    let address = listener
+        .local_addr()
+        .map_err(system("ask the socket for its address"))?;
+    listener
+        .set_nonblocking(true)
+        .map_err(system("prepare the socket"))?;
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(system("use the socket"))?;
+    let app = Arc::new(App {
+        settings,
+        sandboxes,
+        keys,
+    });
+    welcome(address, first.as_ref().map(|key| key.secret.expose()));
+    server::serve(app, listener, signals).await;
+    Ok(())
+}
+
+/// The control plane's routes, ours and E2B's.
+fn routes(app: Arc<App>) -> Router {
+    e2b::routes()
+        .merge(native::routes())
+        .fallback(e2b::unknown_route)
+        .method_not_allowed_fallback(e2b::unknown_method)
+        .with_state(app)
+}
+
+/// What a newcomer needs next. The key appears here once and never again.
+fn welcome(address: std::net::SocketAddr, first_key: Option<&str>) {
+    let reachable = match address.ip() {
+        ip if ip.is_unspecified() => std::net::SocketAddr::from(([127, 0, 0, 1], address.port())),
+        _ => address,
+    };
+    if let Some(key) = first_key {
+        println!("API key: {key}");
+        println!("  It is shown this once; `soulbox key create` makes more.");
+    }
+    println!("soulbox is ready on http://{reachable}");
+    println!("For your own program:");
+    println!("  export E2B_API_URL=http://{reachable} E2B_SANDBOX_URL=http://{reachable}");
+    println!("  export E2B_API_KEY={}", first_key.unwrap_or("<your key>"));
+}
+
+async fn take(path: PathBuf) -> Result<File, GatewayError> {
+    let file = File::create(&path).map_err(system("make the lock file"))?;
+    let started = Instant::now();
+    while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if started.elapsed() > LOCK_PATIENCE {
+            return Err(GatewayError::InUse(path));
+        }
+        tokio::time::sleep(LOCK_INTERVAL).await;
+    }
+    Ok(file)
+}
+
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> GatewayError {
+    move |cause| GatewayError::System { what, cause }
+}

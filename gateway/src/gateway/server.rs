@@ -1,0 +1,170 @@
+//! The one listener: HTTP/1.1 and HTTP/2 with prior knowledge, for control plane and data
+//! plane. Which of them a request is for is decided per request, before anything else.
+
+use super::App;
+use crate::dataplane::{self, Route};
+use axum::{Router, body::Body};
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    signal::unix::{Signal, SignalKind, signal},
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+
+/// Connections at one time. Beyond it newcomers wait in the listener's queue.
+const CONNECTIONS: usize = 16_384;
+/// How long a connection may be idle, or take for its request's head. Clients keep idle
+/// connections for minutes (e2b-wire.md, section 1.7).
+const IDLE: Duration = Duration::from_secs(15 * 60);
+/// Requests of one HTTP/2 connection at the same time.
+const STREAMS: u32 = 1024;
+/// What one HTTP/2 stream may send before we read it.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+/// What all streams of a connection may, so that some stalled ones do not hold up the rest.
+const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
+/// What an HTTP/1.1 connection may have read and written ahead.
+const BUFFER_BYTES: usize = 256 << 10;
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_DEADLINE: Duration = Duration::from_secs(60);
+/// After accept failed for want of something, e.g. file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What running requests get when the server is asked to end.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// The signals that end the server.
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From now on they do not end the process by themselves.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Serves until a signal comes. Running requests then have a short time, or until a second
+/// signal.
+pub async fn serve(app: Arc<App>, listener: TcpListener, mut signals: Signals) {
+    let stop = CancellationToken::new();
+    let connections = TaskTracker::new();
+    let accepting = accept(app, listener, stop.clone(), connections.clone());
+    tokio::select! {
+        () = accepting => {}
+        () = signals.next() => {}
+    }
+    stop.cancel();
+    connections.close();
+    tracing::info!(
+        connections = connections.len(),
+        "ending; running requests may finish"
+    );
+    tokio::select! {
+        _ = timeout(FAREWELL, connections.wait()) => {}
+        () = signals.next() => {}
+    }
+}
+
+async fn accept(
+    app: Arc<App>,
+    listener: TcpListener,
+    stop: CancellationToken,
+    connections: TaskTracker,
+) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let routes = super::routes(Arc::clone(&app));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let connection = converse(Arc::clone(&app), routes.clone(), stream, stop.clone());
+        connections.spawn(async move {
+            connection.await;
+            drop(place);
+        });
+    }
+}
+
+async fn converse(app: Arc<App>, routes: Router, stream: TcpStream, stop: CancellationToken) {
+    // Answers are small and wanted at once.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (app, routes) = (Arc::clone(&app), routes.clone());
+        async move { Ok::<_, Infallible>(answer(&app, routes, request.map(Body::new)).await) }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE)
+        .max_buf_size(BUFFER_BYTES);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_DEADLINE);
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a client's connection ended");
+    }
+}
+
+async fn answer(app: &App, routes: Router, request: Request<Body>) -> Response<Body> {
+    if dataplane::is_preflight(&request) {
+        return dataplane::preflight(&request);
+    }
+    match dataplane::route(request.uri(), request.headers()) {
+        Route::Sandbox { id, port } => dataplane::serve(app, &id, port, request).await,
+        Route::SignedFile => dataplane::serve_signed(app, request).await,
+        Route::Api => {
+            let Ok(response) = routes.oneshot(request).await;
+            response
+        }
+        Route::Invalid(why) => {
+            let mut response = Response::new(Body::from(why));
+            *response.status_mut() = StatusCode::BAD_REQUEST;
+            let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+            response.headers_mut().insert(header::CONTENT_TYPE, kind);
+            response
+        }
+    }
+}

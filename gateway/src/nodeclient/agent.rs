@@ -1,0 +1,71 @@
+//! The connection of one sandbox: requests that go through the node to its agent.
+
+use super::connection::{Connection, ConnectionError};
+use axum::body::Body;
+use http::{Request, Response, Uri, uri::InvalidUri};
+use hyper::body::Incoming;
+use soulbox_runtime::{
+    SandboxId,
+    api::{ERROR_HEADER, ErrorCode, Plane},
+};
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Why an agent gave no answer.
+#[derive(Debug, Error)]
+pub enum AgentError {
+    /// The node said so itself.
+    #[error("the node refused with {0:?}")]
+    Refused(ErrorCode),
+    /// The node can't be reached, or broke off.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// The path can't be sent on.
+    #[error("the path can't be forwarded: {0}")]
+    Path(#[from] InvalidUri),
+}
+
+/// The way to one sandbox's agent.
+#[derive(Debug)]
+pub struct AgentLink {
+    id: SandboxId,
+    connection: Connection,
+}
+
+impl AgentLink {
+    /// Does not connect yet.
+    pub fn new(socket: PathBuf, id: SandboxId) -> Self {
+        Self {
+            id,
+            connection: Connection::new(socket),
+        }
+    }
+
+    /// Sends a request on to a plane of the agent, path and query as they are.
+    pub async fn send(
+        &self,
+        plane: Plane,
+        mut request: Request<Body>,
+    ) -> Result<Response<Incoming>, AgentError> {
+        let wanted = request
+            .uri()
+            .path_and_query()
+            .map_or("/", |text| text.as_str());
+        let target = format!(
+            "http://node/v1/sandboxes/{}/agent/{}{wanted}",
+            self.id,
+            plane.as_str()
+        );
+        *request.uri_mut() = target.parse::<Uri>()?;
+        *request.version_mut() = http::Version::HTTP_2;
+        let response = self.connection.send(request).await?;
+        match response.headers().get(ERROR_HEADER) {
+            None => Ok(response),
+            Some(word) => {
+                let word = word.to_str().unwrap_or_default();
+                let code = serde_json::from_value(word.into()).unwrap_or(ErrorCode::Internal);
+                Err(AgentError::Refused(code))
+            }
+        }
+    }
+}
