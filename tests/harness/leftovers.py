@@ -5,6 +5,8 @@ Each kind is looked up in the kernel's own tables, never in what the server says
 
 from __future__ import annotations
 
+import hashlib
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,11 +26,6 @@ class Leftovers:
 
     def __bool__(self) -> bool:
         return any(vars(self).values())
-
-    def of_sandboxes(self, sandboxes: list[str]) -> list[str]:
-        """Only what names one of these sandboxes."""
-        items = [item for kind in vars(self).values() for item in kind]
-        return [item for item in items if any(sandbox in item for sandbox in sandboxes)]
 
     def __str__(self) -> str:
         lines = []
@@ -84,33 +81,53 @@ def cgroups(names: list[str]) -> list[str]:
     return found
 
 
-def node_names(directory: Path) -> list[str]:
-    """Nodes keep their things under run/<node>; the name is in their cgroups as well."""
+def cells(directory: Path) -> list[str]:
+    """Names of all cells that have a directory or an entry in the journal of a node.
+
+    A cell becomes a sandbox when it is handed out, but keeps its own name on the machine.
+    """
     run = directory / "run"
-    return [entry.name for entry in run.iterdir() if entry.is_dir()] if run.is_dir() else []
+    found = {path.name for path in run.glob("*/scratch/*")}
+    found |= {path.name.split(".")[0] for path in run.glob("*/cells/*")}
+    return sorted(found)
 
 
-def of(directory: Path, sandboxes: list[str], nodes: list[str] | None = None) -> Leftovers:
-    """Everything on the machine that belongs to this data directory or to these sandboxes."""
-    names = sandboxes + (node_names(directory) if nodes is None else nodes)
-    directories = []
-    for run in (directory / "run").glob("*/*"):
-        directories += [str(run / entry.name) for entry in run.iterdir()] if run.is_dir() else []
+def groups(directory: Path) -> list[str]:
+    """What the nodes of this directory call themselves where all nodes of a machine meet."""
+    runs = (directory / "run").glob("*")
+    return [f"-{hashlib.sha256(str(run).encode()).hexdigest()[:8]}" for run in runs if run.is_dir()]
+
+
+def of_cells(directory: Path, names: list[str]) -> Leftovers:
+    """Everything on the machine that belongs to these cells."""
+    if not names:
+        return Leftovers()
+    named = [name for name in cells(directory) if name in names]
     return Leftovers(
-        processes=[f"{p.pid} {' '.join(p.arguments)[:160]}" for p in belonging(directory, names)],
-        mounts=mounts(directory),
-        loops=loops(directory),
-        cgroups=cgroups(names) if names else [],
-        directories=[path for path in directories if any(s in path for s in sandboxes)],
+        processes=naming(names),
+        mounts=[point for point in mounts(directory) if any(name in point for name in names)],
+        loops=[loop for loop in loops(directory) if any(name in loop for name in names)],
+        cgroups=cgroups(names),
+        directories=named,
     )
 
 
-def belonging(directory: Path, names: list[str]) -> list[processes.Seen]:
-    """Processes that name the directory or one of the sandboxes in their arguments."""
-    marks = [str(directory), *names]
+def of_server(directory: Path, names: list[str], of_nodes: list[str]) -> Leftovers:
+    """Everything on the machine that belongs to a server that has ended."""
+    left = of_cells(directory, names)
+    left.processes += naming([str(directory)])
+    left.mounts = mounts(directory)
+    left.loops = loops(directory)
+    left.cgroups += cgroups(of_nodes) if of_nodes else []
+    left.directories = cells(directory)
+    return left
+
+
+def naming(words: list[str]) -> list[str]:
+    """Processes with one of the words in their arguments, but for whoever runs the tests."""
     return [
-        process
+        f"{process.pid} {' '.join(process.arguments)[:160]}"
         for process in processes.everyone()
-        if any(mark in word for mark in marks for word in process.arguments)
-        and not process.arguments[0].endswith(("pytest", "python", "python3", "node"))
+        if process.pid != os.getpid()
+        and any(word in argument for word in words for argument in process.arguments)
     ]

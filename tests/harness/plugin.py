@@ -57,9 +57,9 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def own_server() -> Iterator[Server]:
-    """A server for one story that is going to hurt it."""
-    running = started()
+def own_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server for one story that is going to hurt it; options come by indirect parameters."""
+    running = started(getattr(request, "param", ()))
     yield running
     running.stop()
 

@@ -86,7 +86,7 @@ class Server:
 
     def stop(self) -> None:
         """Stops gracefully. Whatever had to be killed, or is left, is an error."""
-        nodes, sandboxes = leftovers.node_names(self.data), self.sandbox_ids()
+        cells, groups = leftovers.cells(self.data), leftovers.groups(self.data)
         stuck = []
         if self._process and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
@@ -94,13 +94,13 @@ class Server:
                 self._process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 stuck.append("soulbox serve did not end on SIGTERM")
-        left = self._settle(sandboxes, nodes)
+        left = self._settle(cells, groups)
         self.destroy()
         assert not stuck and not left, f"left behind: {stuck} {left}"
 
-    def _settle(self, sandboxes: list[str], nodes: list[str]) -> leftovers.Leftovers:
+    def _settle(self, cells: list[str], groups: list[str]) -> leftovers.Leftovers:
         deadline = time.monotonic() + CLEAN_SECONDS
-        while left := leftovers.of(self.data, sandboxes, nodes):
+        while left := leftovers.of_server(self.data, cells, groups):
             if time.monotonic() > deadline:
                 break
             time.sleep(0.25)
@@ -168,7 +168,7 @@ class Server:
         return found.group(0)
 
     def revoke_key(self, name: str, key: str) -> int:
-        """Revokes a key by the id that `soulbox key list` shows beside its name."""
+        """Revokes a key by the number that `soulbox key list` shows beside its name."""
         listed = self._soulbox("key", "list")
         row = next(line for line in listed.stdout.splitlines() if name in line.split())
         assert key not in listed.stdout, "a key is never shown again"
@@ -200,5 +200,6 @@ class Server:
 
     def tail(self, lines: int = 40) -> str:
         text = self.output.read_text(errors="replace") if self.output.exists() else ""
-        text += self.log.read_text(errors="replace") if self.log.exists() else ""
+        for log in (self.log, self.data / "node.log"):
+            text += log.read_text(errors="replace") if log.exists() else ""
         return "\n".join(text.splitlines()[-lines:])

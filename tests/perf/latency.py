@@ -75,8 +75,7 @@ def first_result(server: Server, from_pool: bool) -> float:
 
 def pool_is_full(server: Server) -> bool:
     status = server.wire.api("GET", "/soulbox/v1/node").json()
-    pools = [pool for pool in status["pools"] if pool["template"] == TEMPLATE]
-    return bool(pools) and all(pool["warm"] >= pool["wanted"] > 0 for pool in pools)
+    return all(one["warm"] >= one["warm_wanted"] for one in status["templates"])
 
 
 def with_server(isolation: str, pool: int, measure: Callable[[Server], Any]) -> Any:
