@@ -11,6 +11,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ipykernel.ipkernel import IPythonKernel
@@ -65,7 +66,7 @@ class SoulboxKernel(IPythonKernel):
         if cwd is not None:
             os.chdir(cwd)
             # IPython's list of visited directories starts where the context does.
-            self.shell.user_ns["_dh"] = [cwd]
+            self.shell.history_manager.dir_hist[:] = [Path.cwd()]
         self.environment.update(changes)
         if seed is not None:
             entropy.reseed(seed)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import gc
 import io
-import json
 import linecache
 import random
 import sys
@@ -62,13 +61,13 @@ async def warm_up(kernel: SoulboxKernel) -> None:
     state = random.getstate()
     with _muted(kernel), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        await kernel.shell_main(None, _message("kernel_info_request", {}))
+        await kernel.shell_main(None, _message(kernel, "kernel_info_request", {}))
         for cell in CELLS:
-            await kernel.shell_main(None, _message("execute_request", _execution(cell)))
+            await kernel.shell_main(None, _message(kernel, "execute_request", _execution(cell)))
         completion = {"code": "print.__na", "cursor_pos": 10}
-        await kernel.shell_main(None, _message("complete_request", completion))
+        await kernel.shell_main(None, _message(kernel, "complete_request", completion))
         inspection = {"code": "print", "cursor_pos": 5, "detail_level": 0}
-        await kernel.shell_main(None, _message("inspect_request", inspection))
+        await kernel.shell_main(None, _message(kernel, "inspect_request", inspection))
         _reset(kernel)
     random.setstate(state)
 
@@ -84,32 +83,23 @@ def _execution(code: str) -> dict[str, Any]:
     }
 
 
-def _message(kind: str, content: dict[str, Any]) -> list[zmq.Frame]:
-    """A Jupyter message as it comes off a socket. Unsigned: the key is empty meanwhile."""
-    header = {
-        "msg_id": "warm-up",
-        "msg_type": kind,
-        "username": "",
-        "session": "warm-up",
-        "date": "2026-01-01T00:00:00.000000Z",
-        "version": "5.3",
-    }
-    parts = [b"<IDS|MSG>", b"", *(json.dumps(part).encode() for part in (header, {}, {}, content))]
-    return [zmq.Frame(part) for part in parts]
+def _message(kernel: SoulboxKernel, kind: str, content: dict[str, Any]) -> list[zmq.Frame]:
+    """A Jupyter message as it comes off a socket, signed with the kernel's own key."""
+    session = kernel.session
+    return [zmq.Frame(part) for part in session.serialize(session.msg(kind, content))]
 
 
 @contextmanager
 def _muted(kernel: SoulboxKernel) -> Iterator[None]:
-    """Cuts off everything that the kernel would send or print, and the signature check."""
+    """Cuts off everything that the kernel would send or print."""
     session: Any = kernel.session
-    key, streams = session.key, (sys.stdout, sys.stderr)
+    streams = sys.stdout, sys.stderr
 
     def serialize_only(_stream: Any, kind: Any, content: Any = None, *_rest: Any, **_more: Any):
         message = kind if isinstance(kind, dict) else session.msg(kind, content)
         session.serialize(message)
         return message
 
-    session.key = b""
     session.send = serialize_only
     sys.stdout, sys.stderr = io.StringIO(), io.StringIO()
     try:
@@ -117,7 +107,6 @@ def _muted(kernel: SoulboxKernel) -> Iterator[None]:
     finally:
         sys.stdout, sys.stderr = streams
         del session.send
-        session.key = key
 
 
 def _reset(kernel: SoulboxKernel) -> None:

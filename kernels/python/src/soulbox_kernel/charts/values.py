@@ -43,7 +43,7 @@ def rounded(value: Any) -> float | None:
 def coordinates(values: Any) -> list[Any]:
     """A column of coordinates as the user gave it."""
     if np.ma.isMaskedArray(values):
-        array = values.astype(object).filled(np.nan)
+        array = np.ma.filled(values.astype(object), np.nan)
     else:
         array = np.asarray(values)
     if array.dtype.kind in "biuf":
