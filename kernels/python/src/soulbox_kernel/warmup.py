@@ -59,6 +59,7 @@ LAST_EXCEPTION = ("last_type", "last_value", "last_traceback", "last_exc")
 async def warm_up(kernel: SoulboxKernel) -> None:
     """Runs the sample cells through `kernel`'s own message handling and resets it."""
     state = random.getstate()
+    module = dict(kernel.shell.user_module.__dict__)
     with _muted(kernel), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         await kernel.shell_main(None, _message(kernel, "kernel_info_request", {}))
@@ -68,7 +69,7 @@ async def warm_up(kernel: SoulboxKernel) -> None:
         await kernel.shell_main(None, _message(kernel, "complete_request", completion))
         inspection = {"code": "print", "cursor_pos": 5, "detail_level": 0}
         await kernel.shell_main(None, _message(kernel, "inspect_request", inspection))
-        _reset(kernel)
+        _reset(kernel, module)
     random.setstate(state)
 
 
@@ -109,13 +110,16 @@ def _muted(kernel: SoulboxKernel) -> Iterator[None]:
         del session.send
 
 
-def _reset(kernel: SoulboxKernel) -> None:
-    """Makes the kernel look as if nothing had run."""
+def _reset(kernel: SoulboxKernel, module: dict[str, Any]) -> None:
+    """Makes the kernel look as if nothing had run; `module` is the user's as it was."""
     pyplot = sys.modules.get("matplotlib.pyplot")
     if pyplot is not None:
         pyplot.close("all")
     shell = kernel.shell
     shell.reset(new_session=True)
+    # The reset takes a module's own names (`__doc__`, `__spec__`) along.
+    for name in module.keys() - shell.user_ns.keys():
+        shell.user_ns[name] = module[name]
     shell.execution_count = 1
     for name in LAST_VALUES:
         setattr(shell.displayhook, name, "")
