@@ -3,6 +3,7 @@
 //! It only joins the services. Access tokens and signatures have been checked by the gateway.
 
 use crate::connect::{self, Code, ConnectError};
+use crate::filesystem;
 use crate::process;
 use crate::process::reaper::Reaper;
 use crate::sandbox::Sandbox;
@@ -20,7 +21,10 @@ pub fn service(sandbox: Arc<Sandbox>, reaper: Arc<Reaper>) -> Router {
         .route("/health", get(health))
         .route("/envs", get(envs))
         .with_state(sandbox.clone());
-    small.merge(process::service::service(sandbox, reaper)).fallback(no_route)
+    small
+        .merge(filesystem::files::service(sandbox.clone()))
+        .merge(process::service::service(sandbox, reaper))
+        .fallback(no_route)
 }
 
 const NO_STORE: (header::HeaderName, HeaderValue) =

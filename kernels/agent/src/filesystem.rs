@@ -3,4 +3,14 @@
 //! The agent acts as root here, as the contract wants it: permissions do not stop a client in
 //! its own sandbox. What it creates belongs to the user who was named.
 
+pub mod content;
+pub mod directories;
+pub mod download;
+pub mod encoding;
+pub mod files;
+pub mod metadata;
+pub mod multipart;
 pub mod path;
+pub mod range;
+pub mod target;
+pub mod upload;

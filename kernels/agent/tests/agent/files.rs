@@ -1,1 +1,222 @@
 //! `/files` (section 4.7 of the contract).
+
+use crate::harness::Agent;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use http::{HeaderMap, Request};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+async fn get(agent: &Agent, path: &str, headers: &[(&str, &str)]) -> Answer {
+    let mut request = Request::get(format!("http://envd/files?path={path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    answer(agent, request.body(Bytes::new()).unwrap()).await
+}
+
+async fn post(agent: &Agent, query: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+    let mut request = Request::post(format!("http://envd/files?{query}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    answer(agent, request.body(body.into()).unwrap()).await
+}
+
+async fn answer(agent: &Agent, request: Request<Bytes>) -> Answer {
+    let response = agent.send(request).await;
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+}
+
+const RAW: (&str, &str) = ("content-type", "application/octet-stream");
+
+fn form(parts: &[(&str, &str, &str)]) -> String {
+    let mut body = String::new();
+    for (name, file, content) in parts {
+        body += &format!(
+            "--XX\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"{file}\"\r\n\
+             Content-Type: application/octet-stream\r\n\r\n{content}\r\n"
+        );
+    }
+    body + "--XX--\r\n"
+}
+
+const FORM: (&str, &str) = ("content-type", "multipart/form-data; boundary=XX");
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn gunzip(bytes: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    GzDecoder::new(bytes).read_to_end(&mut plain).unwrap();
+    plain
+}
+
+#[tokio::test]
+async fn what_is_written_is_read_again() {
+    let agent = Agent::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().display().to_string();
+    let path = format!("{root}/new/dir/hello.txt");
+    let written = post(&agent, &format!("path={path}&username=nobody"), &[RAW], "hello").await;
+    assert_eq!(written.status, 200, "{:?}", written.body);
+    assert_eq!(written.json(), json!([{"path": path, "name": "hello.txt", "type": "file"}]));
+    let file = std::fs::metadata(&path).unwrap();
+    let parent = std::fs::metadata(format!("{root}/new")).unwrap();
+    assert_eq!((file.mode() & 0o7777, parent.mode() & 0o7777), (0o644, 0o755));
+    assert_eq!((file.uid(), parent.uid()), (65534, 65534));
+    let read = get(&agent, &path, &[]).await;
+    assert_eq!((read.status, &read.body[..]), (200, &b"hello"[..]));
+    assert_eq!(read.header("content-length"), "5");
+    assert_eq!(read.header("content-type"), "text/plain; charset=utf-8");
+    assert_eq!(read.header("content-disposition"), "inline; filename=hello.txt");
+    assert_eq!(read.header("vary"), "Accept-Encoding");
+    assert!(read.header("last-modified").ends_with("GMT"));
+    let written = post(&agent, &format!("path={path}"), &[RAW], "").await;
+    assert_eq!(written.status, 200);
+    let empty = get(&agent, &path, &[]).await;
+    assert_eq!((empty.header("content-length"), empty.body.len()), ("0", 0));
+}
+
+#[tokio::test]
+async fn gzip_works_both_ways_and_ranges_are_never_compressed() {
+    let agent = Agent::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("big").display().to_string();
+    let content: Vec<u8> = (0..3_000_000u32).map(|n| (n / 7 % 251) as u8).collect();
+    let headers = [RAW, ("content-encoding", "gzip")];
+    let written = post(&agent, &format!("path={path}"), &headers, gzip(&content)).await;
+    assert_eq!(written.status, 200);
+    assert!(std::fs::read(&path).unwrap() == content);
+    let packed = get(&agent, &path, &[("accept-encoding", "gzip, deflate")]).await;
+    assert_eq!(packed.header("content-encoding"), "gzip");
+    assert!(packed.body.len() < content.len() && gunzip(&packed.body) == content);
+    let plain = get(&agent, &path, &[]).await;
+    assert_eq!(plain.header("content-length"), "3000000");
+    assert!(plain.body == content);
+    let both = [("accept-encoding", "gzip"), ("range", "bytes=2000000-2000009")];
+    let part = get(&agent, &path, &both).await;
+    assert_eq!((part.status, &part.body[..]), (206, &content[2_000_000..2_000_010]));
+    assert_eq!(part.header("content-range"), "bytes 2000000-2000009/3000000");
+    assert_eq!(get(&agent, &path, &[("range", "bytes=3000000-")]).await.status, 416);
+    assert_eq!(get(&agent, &path, &[("accept-encoding", "identity;q=0")]).await.status, 406);
+    let modified = plain.header("last-modified");
+    assert_eq!(get(&agent, &path, &[("if-modified-since", modified)]).await.status, 304);
+}
+
+#[tokio::test]
+async fn a_form_holds_many_files_with_their_directories() {
+    let agent = Agent::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().display().to_string();
+    let (one, two) = (format!("{root}/a/one.txt"), format!("{root}/two"));
+    let body = form(&[("file", &one, "1"), ("note", "x", "ignored"), ("file", &two, "22")]);
+    for (headers, body) in [
+        (vec![FORM], body.clone().into_bytes()),
+        (vec![FORM, ("content-encoding", "gzip")], gzip(body.as_bytes())),
+    ] {
+        let written = post(&agent, "", &headers, body).await;
+        assert_eq!(written.status, 200, "{:?}", written.body);
+        assert_eq!(written.json()[0]["path"], one);
+        assert_eq!(written.json()[1]["name"], "two");
+        assert_eq!(written.json().as_array().unwrap().len(), 2);
+        assert_eq!(std::fs::read(&one).unwrap(), b"1");
+        assert_eq!(std::fs::read(&two).unwrap(), b"22");
+    }
+    let single = form(&[("file", "other", "333")]);
+    let written = post(&agent, &format!("path={two}"), &[FORM], single).await;
+    assert_eq!(written.json()[0]["path"], two);
+    let twice = form(&[("file", &one, "1"), ("file", &one, "2")]);
+    assert_eq!(post(&agent, "", &[FORM], twice).await.status, 400);
+}
+
+#[tokio::test]
+async fn metadata_is_replaced_as_a_whole() {
+    let agent = Agent::start().await;
+    let directory = tempfile::tempdir_in(".").unwrap();
+    let path = directory.path().join("m").canonicalize().unwrap_or_else(|_| {
+        std::env::current_dir().unwrap().join(directory.path()).join("m")
+    });
+    let query = format!("path={}", path.display());
+    let written = post(&agent, &query, &[RAW, ("X-Metadata-Author", "me")], "x").await;
+    assert_eq!(written.json()[0]["metadata"], json!({"author": "me"}));
+    let bad = post(&agent, &query, &[RAW, ("x-metadata-a", &"v".repeat(5000))], "x").await;
+    assert_eq!(bad.status, 400);
+    assert!(bad.json()["message"].as_str().unwrap().starts_with("invalid metadata: "));
+    let written = post(&agent, &query, &[RAW], "x").await;
+    assert!(written.json()[0].get("metadata").is_none());
+}
+
+#[tokio::test]
+async fn errors_have_their_status_and_text() {
+    let agent = Agent::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().display().to_string();
+    std::fs::write(format!("{root}/file"), "x").unwrap();
+    for (path, status, message) in [
+        ("/no/such".to_owned(), 404, "path '/no/such' does not exist".to_owned()),
+        (root.clone(), 400, format!("path '{root}' is a directory")),
+        ("~other/x".to_owned(), 400, "home directories".to_owned()),
+        ("/x&username=ghost".to_owned(), 401, "error looking up user 'ghost': ".to_owned()),
+        ("a%00b".to_owned(), 400, "NUL".to_owned()),
+        ("/dev/zero".to_owned(), 400, "not a regular file".to_owned()),
+    ] {
+        let error = get(&agent, &path, &[]).await;
+        assert_eq!(error.status, status, "{path}");
+        assert_eq!(error.header("content-type"), "application/json; charset=utf-8");
+        let json = error.json();
+        assert_eq!(json["code"], status);
+        assert!(json["message"].as_str().unwrap().contains(&message), "{json}");
+    }
+    for (query, headers, status, message) in [
+        (format!("path={root}"), vec![RAW], 400, format!("path is a directory: {root}")),
+        (format!("path={root}/file/x"), vec![RAW], 500, String::new()),
+        (String::new(), vec![RAW], 400, "path".to_owned()),
+        (format!("path={root}/y"), vec![("content-type", "text/plain")], 400, "text/plain".to_owned()),
+        (format!("path={root}/y"), vec![], 400, String::new()),
+        (format!("path={root}/y"), vec![RAW, ("content-encoding", "br")], 400, "br".to_owned()),
+        (format!("path={root}/y"), vec![RAW, ("content-encoding", "gzip")], 400, "body".to_owned()),
+        (String::new(), vec![FORM], 400, String::new()),
+        (String::new(), vec![("content-type", "multipart/form-data")], 400, String::new()),
+        (format!("path={root}/y&username=ghost"), vec![RAW], 401, "ghost".to_owned()),
+    ] {
+        let error = post(&agent, &query, &headers, "not a form and not gzip").await;
+        assert_eq!(error.status, status, "{query} {headers:?} {:?}", error.body);
+        assert!(error.json()["message"].as_str().unwrap().contains(&message), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn files_whose_size_is_a_lie_are_read_to_their_end() {
+    let agent = Agent::start().await;
+    let status = get(&agent, "/proc/self/status", &[]).await;
+    assert_eq!(status.status, 200);
+    assert!(status.body.starts_with(b"Name:\tsoulbox-agent"));
+    let packed = get(&agent, "/proc/self/status", &[("accept-encoding", "gzip")]).await;
+    assert!(gunzip(&packed.body).starts_with(b"Name:"));
+}
