@@ -100,27 +100,8 @@ pub enum BuildError {
     #[error("mirror: {0}")]
     Mirror(&'static str),
     /// A step of the recipe failed.
-    #[error(
-        "template {name}, step {step}/{steps} ({title}) failed: {cause}{}{}",
-        tail_text(tail),
-        log_text(log)
-    )]
-    Step {
-        /// The template.
-        name: TemplateName,
-        /// Number of the step, from 1.
-        step: usize,
-        /// How many there are.
-        steps: usize,
-        /// What the step does.
-        title: String,
-        /// What went wrong.
-        cause: String,
-        /// The last lines of its output; may be empty.
-        tail: Vec<String>,
-        /// Where the whole output is.
-        log: PathBuf,
-    },
+    #[error(transparent)]
+    Step(Box<FailedStep>),
     /// The operating system said no to something around the steps.
     #[error("cannot {doing} {}: {source}", path.display())]
     Io {
@@ -137,6 +118,26 @@ pub enum BuildError {
     /// The store cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// A step that failed, with what its command last said.
+#[derive(Debug, Error)]
+#[error("template {name}, step {step}/{steps} ({title}) failed: {cause}{}\nThe whole output is in {}", tail_text(tail), log.display())]
+pub struct FailedStep {
+    /// The template.
+    pub name: TemplateName,
+    /// Number of the step, from 1.
+    pub step: usize,
+    /// How many there are.
+    pub steps: usize,
+    /// What the step does.
+    pub title: String,
+    /// What went wrong.
+    pub cause: String,
+    /// The last lines of its output; may be empty.
+    pub tail: Vec<String>,
+    /// Where the whole output is.
+    pub log: PathBuf,
 }
 
 impl BuildError {
@@ -161,8 +162,4 @@ fn tail_text(tail: &[String]) -> String {
         text.push_str(line);
     }
     text
-}
-
-fn log_text(log: &std::path::Path) -> String {
-    format!("\nThe whole output is in {}", log.display())
 }

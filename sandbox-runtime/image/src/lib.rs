@@ -17,7 +17,7 @@ mod recipe;
 mod store;
 
 pub use build::{BuildOptions, build};
-pub use error::{BuildError, RecipeError, StoreError};
+pub use error::{BuildError, FailedStep, RecipeError, StoreError};
 pub use hash::ImageHash;
 pub use progress::{Event, Progress, ProgressLines};
 pub use recipe::{Action, Bootstrap, Defaults, Origin, PythonLock, Recipe, Step, recipes};

@@ -14,6 +14,7 @@ use super::{
     commands::{Failure, remove_tree},
     ledger::LEDGER,
     rootfs::RootFs,
+    steps::failed,
     workshop::Workshop,
 };
 use crate::{
@@ -64,15 +65,8 @@ pub(crate) fn finish(
     directory: &str,
 ) -> Result<u64, BuildError> {
     let steps = recipe.steps.len();
-    tidy_up(workshop).map_err(|failure| BuildError::Step {
-        name: recipe.name.clone(),
-        step: steps,
-        steps,
-        title: "tidy up".into(),
-        cause: failure.cause,
-        tail: failure.tail,
-        log: workshop.log_path.clone(),
-    })?;
+    tidy_up(workshop)
+        .map_err(|failure| failed(recipe, workshop, steps, steps, "tidy up", failure))?;
     for scratch in ["work", "root", "tmp"] {
         remove_tree(&workshop.partial.join(scratch))?;
     }

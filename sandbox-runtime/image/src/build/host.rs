@@ -117,7 +117,6 @@ pub(crate) fn variables(handed_in: &Path) -> Vec<(String, String)> {
     set("LANG", "C.UTF-8".into());
     set("DEBIAN_FRONTEND", "noninteractive".into());
     set("APT_CONFIG", format!("{HANDED_IN}/apt.conf"));
-    set("PIP_CACHE_DIR", format!("{HANDED_IN}/pip"));
     set("PIP_DISABLE_PIP_VERSION_CHECK", "1".into());
     set("npm_config_cache", format!("{HANDED_IN}/npm"));
     if handed_in.join("ca.crt").exists() {

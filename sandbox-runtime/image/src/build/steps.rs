@@ -13,7 +13,7 @@ use super::{
     workshop::Workshop,
 };
 use crate::{
-    error::BuildError,
+    error::{BuildError, FailedStep},
     hash::ImageHash,
     progress::Event,
     recipe::{Action, Origin, Recipe, Step},
@@ -57,15 +57,7 @@ pub(crate) fn run_all(
             of,
             title: title.to_owned(),
         });
-        work().map_err(|failure| BuildError::Step {
-            name: recipe.name.clone(),
-            step: index + 1,
-            steps: of,
-            title: title.to_owned(),
-            cause: failure.cause,
-            tail: failure.tail,
-            log: workshop.log_path.clone(),
-        })?;
+        work().map_err(|failure| failed(recipe, workshop, index + 1, of, title, failure))?;
         ledger
             .finish_one()
             .map_err(BuildError::io("write", &ledger_path))?;
@@ -80,15 +72,9 @@ pub(crate) fn run_all(
             bootstrap::run(bootstrap, options, workshop, reporter)
         })?;
     }
-    workshop.open().map_err(|failure| BuildError::Step {
-        name: recipe.name.clone(),
-        step: finished + 1,
-        steps: of,
-        title: "mounts".into(),
-        cause: failure.cause,
-        tail: failure.tail,
-        log: workshop.log_path.clone(),
-    })?;
+    workshop
+        .open()
+        .map_err(|failure| failed(recipe, workshop, finished + 1, of, "mounts", failure))?;
     for (index, step) in recipe.steps.iter().enumerate() {
         let index = index + usize::from(first.is_some());
         run(index, &step.title, &mut || {
@@ -96,6 +82,26 @@ pub(crate) fn run_all(
         })?;
     }
     Ok(())
+}
+
+/// A failure, with everything that tells a person where it happened.
+pub(crate) fn failed(
+    recipe: &Recipe,
+    workshop: &Workshop,
+    step: usize,
+    steps: usize,
+    title: &str,
+    failure: Failure,
+) -> BuildError {
+    BuildError::Step(Box::new(FailedStep {
+        name: recipe.name.clone(),
+        step,
+        steps,
+        title: title.to_owned(),
+        cause: failure.cause,
+        tail: failure.tail,
+        log: workshop.log_path.clone(),
+    }))
 }
 
 fn perform(step: &Step, workshop: &Workshop, reporter: &Reporter) -> Result<(), Failure> {
