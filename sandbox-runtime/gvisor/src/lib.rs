@@ -78,12 +78,13 @@ struct Mechanism {
 }
 
 impl Mechanism {
-    /// Everything that a cell may hold on this host, by its name alone.
-    fn holdings(&self, id: &CellId, scratch: &Path) -> Holdings {
+    /// Everything that a cell may hold on this host.
+    fn holdings(&self, spec: &CellSpec) -> Holdings {
         Holdings {
-            cgroup: self.cgroups.of(id),
-            scratch: scratch.to_owned(),
-            state: Some(self.state_dir.join(id.as_str())),
+            cgroup: self.cgroups.of(&spec.id),
+            scratch: spec.scratch.clone(),
+            state: Some(self.state_dir.join(spec.id.as_str())),
+            first_host_id: Some(spec.first_host_id),
         }
     }
 }
@@ -116,6 +117,7 @@ impl Tier for Gvisor {
             cgroup: Cgroups::new(&options.node)?.of(id),
             scratch: scratch.to_owned(),
             state: Some(options.state_dir.join(id.as_str())),
+            first_host_id: None,
         };
         Ok(holdings.clear().await?)
     }

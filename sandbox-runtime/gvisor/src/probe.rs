@@ -213,7 +213,7 @@ async fn try_platform(mechanism: &Mechanism) -> Result<(), String> {
     let directory = mechanism.state_dir.join(&name).with_extension("d");
     let spec = probe::spec(id, &directory, FIRST_HOST_ID).map_err(|error| error.to_string())?;
     // What a probe of a killed node left.
-    let holdings = mechanism.holdings(&spec.id, &spec.scratch);
+    let holdings = mechanism.holdings(&spec);
     holdings.clear().await.map_err(|error| error.to_string())?;
     let spec = probe::spec(spec.id, &directory, FIRST_HOST_ID).map_err(|e| e.to_string())?;
     let tried = timeout(PLATFORM_WITHIN, start::start(mechanism.clone(), spec)).await;

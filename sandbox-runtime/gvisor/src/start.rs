@@ -34,7 +34,7 @@ const OWN_MEMORY_BYTES: u64 = 64 << 20;
 pub async fn start(mechanism: Mechanism, spec: CellSpec) -> Result<StartedCell, StartError> {
     let (give, take) = oneshot::channel();
     tokio::spawn(async move {
-        let holdings = mechanism.holdings(&spec.id, &spec.scratch);
+        let holdings = mechanism.holdings(&spec);
         let started = run(&mechanism, &spec, holdings.clone()).await;
         let started = match started {
             Ok(started) => Ok(started),

@@ -44,6 +44,9 @@ pub struct Holdings {
     pub scratch: PathBuf,
     /// Where its mechanism keeps state besides, if it does.
     pub state: Option<PathBuf>,
+    /// Where its users on the host begin, when that is known. Not for what a dead node left:
+    /// those processes are not our children.
+    pub first_host_id: Option<u32>,
 }
 
 impl Holdings {
@@ -53,6 +56,9 @@ impl Holdings {
     /// The first thing that could not be given back.
     pub async fn clear(&self) -> Result<(), HostError> {
         self.cgroup.kill_all(DEATH_WITHIN).await?;
+        if let Some(first) = self.first_host_id {
+            bury(first).await;
+        }
         self.cgroup.remove(CGROUP_FREE_WITHIN).await?;
         let scratch = self.scratch.clone();
         let taken_apart = spawn_blocking(move || root::dismantle(&scratch)).await;
@@ -95,6 +101,7 @@ impl HostCell {
     pub fn watch(holdings: Holdings, root: Root, family: Family, console: Console) -> Self {
         let (tell, end) = watch::channel(None);
         let cgroup = holdings.cgroup.clone();
+        let users = holdings.first_host_id;
         // The task ends with the cell, and the cell's processes end at the latest with
         // `kill`; a node that stops kills every cell first.
         tokio::spawn(async move {
@@ -104,7 +111,13 @@ impl HostCell {
             if let Err(error) = cgroup.kill_all(DEATH_WITHIN).await {
                 tracing::error!(%error, "a cell's processes do not die");
             }
-            bury(&family).await;
+            for companion in &family.companions {
+                companion.gone().await;
+                companion.reap();
+            }
+            if let Some(first) = users {
+                bury(first).await;
+            }
             // A kill of the kernel may be counted a little after the process is gone.
             evidence.oom_kills = cgroup.counters().oom_kills.or(evidence.oom_kills);
             let Exit { status, signal } = exit;
@@ -121,18 +134,10 @@ impl HostCell {
     }
 }
 
-/// Reaps everything that the cell leaves to us.
-async fn bury(family: &Family) {
+/// Reaps everything that a cell left to us.
+async fn bury(first_host_id: u32) {
     let deadline = Instant::now() + ORPHANS_WITHIN;
-    loop {
-        let companions = family.companions.iter().filter(|p| !p.is_gone()).count();
-        for companion in &family.companions {
-            companion.reap();
-        }
-        let left = companions + orphans::reap_session(family.main.pid());
-        if left == 0 || Instant::now() >= deadline {
-            return;
-        }
+    while orphans::reap_users(first_host_id) > 0 && Instant::now() < deadline {
         sleep(LOOK).await;
     }
 }

@@ -1,26 +1,30 @@
 //! Reaping what a cell leaves to its node.
 //!
 //! A subreaper inherits the children of every dead process below it: gVisor's stubs become
-//! ours when their sentry dies. They can't be told from other children of the node by name,
-//! but they still carry the session of the process that they belonged to.
+//! ours when their sentry dies. They make sessions of their own, and a dead process has no
+//! control group any more; but it still has its user, and the users of a cell are its own.
 
-use crate::process::{Pid, open_pidfd, reap_pidfd};
+use crate::{
+    idmap::ID_COUNT,
+    process::{Pid, open_pidfd, reap_pidfd},
+};
 use rustix::fd::AsFd;
 use std::fs;
 
-/// Reaps every dead child of ours that belongs to the session of `leader`. Returns how many
-/// children of that session are still there, on their way to death.
-pub fn reap_session(leader: Pid) -> usize {
+/// Reaps every dead child of ours whose user is one of a cell's, and returns how many of
+/// them are still there, on their way to death. Living cells must not share their ids.
+pub fn reap_users(first_host_id: u32) -> usize {
     let own = std::process::id();
+    let users = first_host_id..first_host_id.saturating_add(ID_COUNT);
     let Ok(processes) = fs::read_dir("/proc") else {
         return 0;
     };
     processes
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse::<Pid>().ok())
-        .filter(|pid| *pid != leader)
         .filter(|pid| {
-            Stat::of(*pid).is_some_and(|stat| stat.parent == own && stat.session == leader.number())
+            Status::of(*pid)
+                .is_some_and(|status| status.parent == own && users.contains(&status.user))
         })
         .filter_map(open_pidfd)
         .filter(|pidfd| reap_pidfd(pidfd.as_fd()).is_none())
@@ -29,29 +33,30 @@ pub fn reap_session(leader: Pid) -> usize {
 
 /// Whose child a process is. `None` when it is gone.
 pub fn parent_of(pid: Pid) -> Option<u32> {
-    Stat::of(pid).map(|stat| stat.parent)
+    Status::of(pid).map(|status| status.parent)
 }
 
-/// The part of `/proc/<pid>/stat` that is needed.
+/// The part of `/proc/<pid>/status` that is needed.
 #[derive(Debug, PartialEq, Eq)]
-struct Stat {
+struct Status {
     parent: u32,
-    session: u32,
+    user: u32,
 }
 
-impl Stat {
+impl Status {
     fn of(pid: Pid) -> Option<Self> {
-        Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+        Self::parse(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
     }
 
-    /// A program may put anything into its name, brackets included: what counts begins after
-    /// the last one.
+    /// The kernel escapes newlines in names, so a line is always what it says.
     fn parse(text: &str) -> Option<Self> {
-        let (_, rest) = text.rsplit_once(") ")?;
-        let mut fields = rest.split(' ');
+        let field = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+            line.split_whitespace().next()?.parse().ok()
+        };
         Some(Self {
-            parent: fields.nth(1)?.parse().ok()?,
-            session: fields.nth(1)?.parse().ok()?,
+            parent: field("PPid:")?,
+            user: field("Uid:")?,
         })
     }
 }
@@ -61,12 +66,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_with_brackets_does_not_confuse() {
-        let stat = Stat::parse("12 (a) Z 1 (b) S 7 8 9 0 -1");
-        let wanted = Stat {
-            parent: 7,
-            session: 9,
-        };
-        assert_eq!(stat, Some(wanted));
+    fn parent_and_real_user_are_read() {
+        let status = Status::parse("Name:\tPPid: 3\\nUid: 4\nPPid:\t7\nUid:\t9\t10\t11\t12\n");
+        assert_eq!(status, Some(Status { parent: 7, user: 9 }));
     }
 }

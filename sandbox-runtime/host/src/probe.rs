@@ -1,5 +1,5 @@
 //! The smallest sandbox there is, for probes: a root file system without a file, and a
-//! program of 200 bytes that says one word on its channel and ends.
+//! program of 200 bytes that says one word on its channel and waits for the channel's end.
 //!
 //! A probe that only looks for files and flags would believe machines that can't do it; this
 //! one starts a cell through the tier's own code. It needs no template.
@@ -78,7 +78,8 @@ pub async fn check(started: StartedCell, within: Duration) -> Result<(), String>
     }
 }
 
-/// A static executable: write the word to descriptor 1, exit with 0.
+/// A static executable: write the word to descriptor 1, wait for a byte or the end on
+/// descriptor 0, exit with 0.
 fn program_bytes() -> Vec<u8> {
     const BASE: u64 = 0x40_0000;
     const HEADERS: u64 = 64 + 56;
@@ -119,8 +120,13 @@ fn code() -> Vec<u8> {
     let mut code = vec![
         0xb8, 1, 0, 0, 0, // mov eax, write
         0xbf, 1, 0, 0, 0, // mov edi, 1
-        0x48, 0x8d, 0x35, 16, 0, 0, 0, // lea rsi, [rip + 16], the word
+        0x48, 0x8d, 0x35, 30, 0, 0, 0, // lea rsi, [rip + 30], the word
         0xba, 3, 0, 0, 0, // mov edx, 3
+        0x0f, 0x05, // syscall
+        0x31, 0xc0, // xor eax, eax, read
+        0x31, 0xff, // xor edi, edi
+        0x48, 0x89, 0xe6, // mov rsi, rsp
+        0xba, 1, 0, 0, 0, // mov edx, 1
         0x0f, 0x05, // syscall
         0xb8, 60, 0, 0, 0, // mov eax, exit
         0x31, 0xff, // xor edi, edi
@@ -135,11 +141,16 @@ const MACHINE: u16 = 183;
 
 #[cfg(target_arch = "aarch64")]
 fn code() -> Vec<u8> {
-    let instructions: [u32; 8] = [
+    let instructions: [u32; 13] = [
         0xd280_0020, // mov x0, 1
-        0x1000_00e1, // adr x1, . + 28, the word
+        0x1000_0181, // adr x1, . + 48, the word
         0xd280_0062, // mov x2, 3
         0xd280_0808, // mov x8, write
+        0xd400_0001, // svc 0
+        0xd280_0000, // mov x0, 0
+        0x9100_03e1, // mov x1, sp
+        0xd280_0022, // mov x2, 1
+        0xd280_07e8, // mov x8, read
         0xd400_0001, // svc 0
         0xd280_0000, // mov x0, 0
         0xd280_0ba8, // mov x8, exit

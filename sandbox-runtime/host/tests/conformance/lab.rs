@@ -114,7 +114,11 @@ impl Lab {
             !self.dir.path().join("s").join(id).exists(),
             "state of {id}"
         );
-        assert_eq!(processes_of(FIRST_HOST_ID), Vec::<u32>::new(), "processes");
+        assert_eq!(
+            processes_of(FIRST_HOST_ID),
+            Vec::<String>::new(),
+            "processes"
+        );
         assert_eq!(zombies(), Vec::<String>::new(), "zombies");
     }
 }
@@ -150,12 +154,14 @@ impl Guest {
 }
 
 /// Processes of the host whose real user lies in the 65,536 ids from `first`.
-fn processes_of(first: u32) -> Vec<u32> {
+fn processes_of(first: u32) -> Vec<String> {
     let pids = fs::read_dir("/proc").expect("proc").flatten();
     pids.filter_map(|entry| {
-        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
         let uid = entry.metadata().ok()?.uid();
-        (first..first + 65_536).contains(&uid).then_some(pid)
+        let status = fs::read_to_string(entry.path().join("status")).ok()?;
+        (first..first + 65_536)
+            .contains(&uid)
+            .then(|| short(&status))
     })
     .collect()
 }
@@ -166,5 +172,15 @@ fn zombies() -> Vec<String> {
     let pids = fs::read_dir("/proc").expect("proc").flatten();
     pids.filter_map(|entry| fs::read_to_string(entry.path().join("status")).ok())
         .filter(|status| status.contains(&own) && status.contains("State:\tZ"))
+        .map(|status| short(&status))
         .collect()
+}
+
+fn short(status: &str) -> String {
+    let wanted = ["Name", "State", "Pid", "PPid", "Uid"];
+    let lines = status.lines().filter(|line| {
+        let name = line.split(':').next();
+        name.is_some_and(|name| wanted.contains(&name))
+    });
+    lines.collect::<Vec<_>>().join(", ").replace('\t', " ")
 }
