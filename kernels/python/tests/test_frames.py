@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import polars as pl
 import pytest
 
 from soulbox_kernel.display import frames, jsonable
@@ -63,10 +62,15 @@ def test_an_empty_frame() -> None:
 def test_series() -> None:
     assert frames.pandas_series(pd.Series([1, 2], name="n")) == {"n": [1, 2]}
     assert frames.pandas_series(pd.Series([1.0])) == {"0": [1.0]}
+
+
+def test_polars_series() -> None:
+    pl = pytest.importorskip("polars")
     assert frames.polars_series(pl.Series("n", [1, None])) == {"n": [1, None]}
 
 
 def test_polars_frame() -> None:
+    pl = pytest.importorskip("polars")
     frame = pl.DataFrame(
         {"a": [1, None], "b": [1.5, float("nan")], "s": [{"k": 1}, {"k": 2}]}
     ).with_columns(d=pl.date(2024, 1, 2))

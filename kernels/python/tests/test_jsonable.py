@@ -41,7 +41,7 @@ class Point:
         ([np.int8(3), np.float32(0.5), np.bool_(True), np.str_("s")], [3, 0.5, True, "s"]),
         ([np.arange(3), np.eye(2)], [[0, 1, 2], [[1.0, 0.0], [0.0, 1.0]]]),
         ([np.array([1.0, np.nan])], [[1.0, None]]),
-        ([np.datetime64("2024-01-01"), np.datetime64("NaT")], ["2024-01-01", None]),
+        ([np.datetime64("2024-01-01"), np.datetime64("NaT", "D")], ["2024-01-01", None]),
         (
             [datetime.date(2024, 1, 2), datetime.datetime(2024, 1, 2, 3)],
             ["2024-01-02", "2024-01-02T03:00:00"],

@@ -65,8 +65,7 @@ async def warm_up(kernel: SoulboxKernel) -> None:
         await kernel.shell_main(None, _message(kernel, "kernel_info_request", {}))
         for cell in CELLS:
             await kernel.shell_main(None, _message(kernel, "execute_request", _execution(cell)))
-        completion = {"code": "print.__na", "cursor_pos": 10}
-        await kernel.shell_main(None, _message(kernel, "complete_request", completion))
+        # No completion: it loads jedi, which costs a second and memory that most never need.
         inspection = {"code": "print", "cursor_pos": 5, "detail_level": 0}
         await kernel.shell_main(None, _message(kernel, "inspect_request", inspection))
         _reset(kernel, module)
@@ -133,3 +132,5 @@ def _reset(kernel: SoulboxKernel, module: dict[str, Any]) -> None:
     linecache.clearcache()
     kernel.set_parent([], {})
     gc.collect()
+    # What the libraries made at import lives as long as the process: never look at it again.
+    gc.freeze()
