@@ -28,7 +28,7 @@ fn main() -> io::Result<()> {
         let entry = entry?;
         let name = entry.file_name();
         let is_crate = CRATES.iter().any(|c| name.to_str() == Some(c));
-        if entry.file_type()?.is_dir() && !is_crate {
+        if entry.path().is_dir() && !is_crate {
             println!("cargo:rerun-if-changed={}", entry.path().display());
             collect(&entry.path(), &mut files)?;
         }

@@ -15,10 +15,11 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use soulbox_protocol::control::{AUTHORITY, Claim, Health};
 use soulbox_runtime::Channel;
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
 /// Bytes of one answer that may be under way: what a stalled reader costs at most.
 pub const STREAM_WINDOW: u32 = 1 << 20;
@@ -82,13 +83,18 @@ impl AgentClient {
         let (sender, connection) = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake)
             .await
             .map_err(|_| AgentError::Late)?
-            .map_err(|error| AgentError::Answer(error.to_string()))?;
+            .map_err(|error| AgentError::Answer(chain(&error)))?;
         let closed = CancellationToken::new();
         let end = closed.clone();
         tokio::spawn(async move {
             // Dropping the connection ends its streams with an error on both sides.
             tokio::select! {
-                _ = connection => end.cancel(),
+                ended = connection => {
+                    if let Err(error) = ended {
+                        debug!(error = chain(&error), "a channel broke");
+                    }
+                    end.cancel();
+                }
                 () = end.cancelled() => {}
             }
         });
@@ -198,7 +204,18 @@ impl AgentClient {
         let ended = tokio::time::timeout(END_PASSES, self.closed.cancelled()).await;
         match ended {
             Ok(()) => Err(AgentError::Closed),
-            Err(_) => Err(AgentError::Answer(error.to_string())),
+            Err(_) => Err(AgentError::Answer(chain(&error))),
         }
     }
+}
+
+/// An error with its causes: hyper's own text stops at "connection error".
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
 }

@@ -30,7 +30,9 @@ pub fn doctor(options: &NodeOptions) -> DoctorReport {
         .enable_all()
         .build();
     let tiers = match runtime {
-        Ok(runtime) if root => runtime.block_on(async { tiers::probe(&tiers::all(options)).await }),
+        Ok(runtime) if root => {
+            runtime.block_on(async { tiers::probe(&tiers::all(options).unwrap_or_default()).await })
+        }
         _ => Vec::new(),
     };
     DoctorReport {

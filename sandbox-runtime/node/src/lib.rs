@@ -42,3 +42,4 @@ pub use doctor::{DoctorReport, doctor};
 pub use error::NodeError;
 pub use options::{FIRST_HOST_ID, NodeOptions};
 pub use run::run;
+pub use soulbox_gvisor::Platform;

@@ -52,7 +52,13 @@ pub fn take_run_dir(options: &NodeOptions) -> Result<Lock, NodeError> {
         }
     }
     // Sandboxes' users pass through to their own directories, and can list nothing.
-    make_directory(&scratch_dir(options), 0o711)?;
+    for directory in [
+        &scratch_dir(options),
+        &options.state_root,
+        &options.state_dir(),
+    ] {
+        make_directory(directory, 0o711)?;
+    }
     Ok(Lock { _file: file })
 }
 
@@ -88,7 +94,8 @@ mod tests {
     #[test]
     fn two_nodes_cannot_share_a_directory() {
         let data = tempfile::tempdir().expect("a directory");
-        let options = NodeOptions::new(data.path());
+        let mut options = NodeOptions::new(data.path());
+        options.state_root = data.path().join("state");
         let first = take_run_dir(&options).expect("free");
         assert!(matches!(take_run_dir(&options), Err(NodeError::Locked(_))));
         drop(first);

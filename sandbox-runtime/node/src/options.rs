@@ -2,12 +2,16 @@
 //! are the gateway crate's; here are the values, their units and their defaults.
 
 use sha2::{Digest, Sha256};
+use soulbox_gvisor::Platform;
 use soulbox_runtime::{TemplateName, TierName};
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 /// First host id that sandboxes get. Above what systemd gives to containers
 /// (524,288 to 1,879,048,191) and below 2^31, where some programs stop counting.
 pub const FIRST_HOST_ID: u32 = 0x7000_0000;
+
+/// Where states of running things belong (Filesystem Hierarchy Standard 3.0, section 3.15).
+const STATE_ROOT: &str = "/run/soulbox-node";
 
 /// Characters of a node's name in machine-wide names, which end at 40.
 const NAME_CHARACTERS: usize = 30;
@@ -29,6 +33,14 @@ pub struct NodeOptions {
     /// The tier of sandboxes that name none; `None` picks the best one that works here,
     /// but never `namespace`, which must be asked for.
     pub isolation: Option<TierName>,
+    /// gVisor's program; `None` looks in PATH.
+    pub runsc: Option<PathBuf>,
+    /// How gVisor intercepts system calls; `None` chooses by what works here.
+    pub gvisor_platform: Option<Platform>,
+    /// Where the tiers keep sockets and states of what runs: short, since a socket's path
+    /// ends at 107 bytes, and not on a disk, since nothing of it outlives a restart of the
+    /// machine.
+    pub state_root: PathBuf,
     /// Warm sandboxes per template. A template that is not listed gets none.
     pub pools: BTreeMap<TemplateName, u32>,
     /// Sandboxes at one time, without the warm ones.
@@ -61,6 +73,9 @@ impl NodeOptions {
             socket_owner: 0,
             name: "local".to_owned(),
             isolation: None,
+            runsc: None,
+            gvisor_platform: None,
+            state_root: PathBuf::from(STATE_ROOT),
             pools: [pool("base", 1), pool("code-interpreter-v1", 2)]
                 .into_iter()
                 .flatten()
@@ -89,6 +104,11 @@ impl NodeOptions {
             "{}-{hash}",
             self.name.chars().take(NAME_CHARACTERS).collect::<String>()
         )
+    }
+
+    /// This node's part of [`NodeOptions::state_root`].
+    pub fn state_dir(&self) -> PathBuf {
+        self.state_root.join(self.machine_wide_name())
     }
 
     /// The node's own directory: journal, scratch directories, guest files, lock.

@@ -55,7 +55,7 @@ pub fn run(options: NodeOptions) -> Result<(), NodeError> {
 async fn live(options: NodeOptions, agent: &std::path::Path) -> Result<(), NodeError> {
     let signals = Signals::new()?;
     let run_dir = options.run_dir();
-    let tiers = Tiers::open(tiers::all(&options), options.isolation).await?;
+    let tiers = Tiers::open(tiers::all(&options)?, options.isolation).await?;
     let journal = Journal::open(run_dir.join("cells"))?;
     let guest_files = guest_files::write(&run_dir, agent)?;
     let node = Arc::new(Node {

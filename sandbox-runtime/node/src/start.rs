@@ -25,6 +25,8 @@ use tracing::{info, warn};
 const READY_POLL: Duration = Duration::from_millis(20);
 /// One question.
 const READY_TIMEOUT: Duration = Duration::from_secs(10);
+/// A cell whose agent is gone ends within this, if it ends.
+const END_PASSES: Duration = Duration::from_millis(500);
 /// Host name inside every sandbox.
 const HOSTNAME: &str = "sandbox";
 
@@ -67,7 +69,7 @@ async fn try_start(node: &Arc<Node>, key: &PoolKey) -> Result<Arc<LiveCell>, Not
     match wait_ready(node, &live, template.interpreter, deadline).await {
         Ok(()) => Ok(live),
         Err(error) => {
-            let error = tell_end(&live, error).await;
+            tell_end(&live.id, &*live.handle).await;
             node.dispose(live);
             Err(error)
         }
@@ -154,6 +156,7 @@ async fn start_cell(
                 Ok(Err(error)) => NotReady::Failed(format!("no connection to the agent: {error}")),
                 _ => late(node, "the agent's first word"),
             };
+            tell_end(cell, &*handle).await;
             let (node, cell) = (node.clone(), cell.clone());
             node.clone().tasks.spawn(async move {
                 let _ids = ids;
@@ -215,12 +218,11 @@ async fn wait_ready(
     }
 }
 
-/// A cell that ended while it started has something to tell: status, console.
-async fn tell_end(live: &LiveCell, error: NotReady) -> NotReady {
-    if let Ok(end) = tokio::time::timeout(Duration::from_millis(500), live.handle.ended()).await {
-        warn!(cell = %live.id, evidence = ?end.evidence, "a cell ended while it started");
+/// A cell that ended while it started has something to tell: its status, the tier's console.
+async fn tell_end(cell: &CellId, handle: &dyn Cell) {
+    if let Ok(end) = tokio::time::timeout(END_PASSES, handle.ended()).await {
+        warn!(%cell, evidence = ?end.evidence, "a cell ended while it started");
     }
-    error
 }
 
 async fn begin(node: &Arc<Node>, entry: &Entry) -> Result<(), NotReady> {

@@ -8,7 +8,8 @@ use crate::{
     error::{NodeError, NotReady},
     options::NodeOptions,
 };
-use soulbox_runtime::{Tier, TierName, TierStatus};
+use soulbox_gvisor::{Gvisor, GvisorOptions};
+use soulbox_runtime::{CellId, Tier, TierName, TierStatus};
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use tracing::{info, warn};
 
@@ -31,9 +32,19 @@ impl fmt::Debug for Tiers {
 }
 
 /// All tiers of this build, without knowing whether they work here.
-pub fn all(_options: &NodeOptions) -> Vec<Arc<dyn Tier>> {
-    // The tiers enter here as they are written.
-    Vec::new()
+///
+/// # Errors
+/// When the node's name can't be one on this machine.
+pub fn all(options: &NodeOptions) -> Result<Vec<Arc<dyn Tier>>, NodeError> {
+    let name = options.machine_wide_name();
+    let node = CellId::new(name.as_str()).map_err(|_| NodeError::Name(options.name.clone()))?;
+    let gvisor = Gvisor::new(GvisorOptions {
+        runsc: options.runsc.clone(),
+        platform: options.gvisor_platform,
+        state_dir: options.state_dir(),
+        node,
+    });
+    Ok(vec![Arc::new(gvisor)])
 }
 
 /// Asks each tier what works here.
