@@ -14,12 +14,16 @@ mod signed_url;
 pub use cors::{is_preflight, preflight};
 pub use route::{Route, route};
 
-use crate::{gateway::App, sandboxes::Sandbox};
+use crate::{
+    gateway::{App, discard},
+    sandboxes::Sandbox,
+};
 use axum::body::Body;
 use errors::DataError;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use soulbox_runtime::api::Plane;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// Port of processes and files.
 const ENVD_PORT: u16 = 49983;
@@ -36,54 +40,68 @@ const CONTROL_ROUTES: [&str; 6] = [
 ];
 const TRAFFIC_TOKEN: &str = "e2b-traffic-access-token";
 
+/// What makes an HTTP/1.1 connection end at once. Set on each request by the server.
+#[derive(Debug, Clone)]
+pub struct HangUp(pub CancellationToken);
+
 /// Serves a request to a port of a sandbox.
 pub async fn serve(app: &App, id: &str, port: u16, request: Request<Body>) -> Response<Body> {
-    let plane = plane(port);
-    let answer = match app.sandboxes.running(id) {
-        None => Err(DataError::NotFound { id: id.to_owned() }),
-        Some(sandbox) => admit_and_send(app, sandbox, port, request).await,
-    };
-    finish(answer, plane.is_some())
+    let sandbox = app.sandboxes.running(id);
+    let sandbox = sandbox.ok_or_else(|| DataError::NotFound { id: id.to_owned() });
+    admit_and_send(app, sandbox, port, request).await
 }
 
 /// Serves a signed file request that names no sandbox.
 pub async fn serve_signed(app: &App, request: Request<Body>) -> Response<Body> {
-    let answer = match signed_url::owner(&app.sandboxes, &request) {
-        None => Err(DataError::Unauthorized("invalid signature")),
-        Some(sandbox) => admit_and_send(app, sandbox, ENVD_PORT, request).await,
-    };
-    finish(answer, true)
+    let owner = signed_url::owner(&app.sandboxes, &request);
+    let owner = owner.ok_or(DataError::Unauthorized("invalid signature"));
+    admit_and_send(app, owner, ENVD_PORT, request).await
 }
 
 async fn admit_and_send(
     app: &App,
-    sandbox: Arc<Sandbox>,
+    sandbox: Result<Arc<Sandbox>, DataError>,
     port: u16,
     request: Request<Body>,
-) -> Result<Response<Body>, DataError> {
-    let id = || sandbox.record.id.to_string();
-    if port != ENVD_PORT {
-        traffic_token(&sandbox, request.headers())?;
+) -> Response<Body> {
+    let admitted = sandbox.and_then(|sandbox| Ok((admit(&sandbox, port, &request)?, sandbox)));
+    let answer = match admitted {
+        Ok((plane, sandbox)) => forward::to_agent(app, sandbox, plane, request).await,
+        Err(error) => {
+            discard(request.into_body()).await;
+            Err(error)
+        }
+    };
+    let mut response = answer.unwrap_or_else(DataError::into_response);
+    // A program on a port of the sandbox says itself who may read its answers.
+    if plane(port).is_some() {
+        cors::open(response.headers_mut());
     }
-    let path = request.uri().path();
-    match plane(port) {
-        Some(Plane::Envd) => {
-            if CONTROL_ROUTES.contains(&path) {
-                return Err(DataError::ControlRoute {
-                    path: path.to_owned(),
-                });
-            }
-            access::envd(&sandbox.record, &request)?;
-            forward::to_agent(app, sandbox, Plane::Envd, request).await
-        }
-        Some(Plane::Interpreter) => {
-            access::interpreter(&sandbox.record, &request)?;
-            forward::to_agent(app, sandbox, Plane::Interpreter, request).await
-        }
+    response
+}
+
+/// Whether a request may pass, and to which service of the agent.
+fn admit(sandbox: &Sandbox, port: u16, request: &Request<Body>) -> Result<Plane, DataError> {
+    if port != ENVD_PORT {
+        traffic_token(sandbox, request.headers())?;
+    }
+    let plane = plane(port).ok_or_else(|| {
         // Ports of programs in the sandbox will be tunnels through the agent; until there
         // are any, none is open.
-        None => Err(DataError::PortClosed { id: id(), port }),
+        let id = sandbox.record.id.to_string();
+        DataError::PortClosed { id, port }
+    })?;
+    let path = request.uri().path();
+    match plane {
+        Plane::Envd if CONTROL_ROUTES.contains(&path) => {
+            return Err(DataError::ControlRoute {
+                path: path.to_owned(),
+            });
+        }
+        Plane::Envd => access::envd(&sandbox.record, request)?,
+        Plane::Interpreter => access::interpreter(&sandbox.record, request)?,
     }
+    Ok(plane)
 }
 
 fn plane(port: u16) -> Option<Plane> {
@@ -104,13 +122,4 @@ fn traffic_token(sandbox: &Sandbox, headers: &HeaderMap) -> Result<(), DataError
         Some(presented) if !token.is(presented) => Err(DataError::TrafficTokenWrong { id: id() }),
         Some(_) => Ok(()),
     }
-}
-
-fn finish(answer: Result<Response<Body>, DataError>, ours: bool) -> Response<Body> {
-    let mut response = answer.unwrap_or_else(DataError::into_response);
-    // A program on a port of the sandbox says itself who may read its answers.
-    if ours {
-        cors::open(response.headers_mut());
-    }
-    response
 }

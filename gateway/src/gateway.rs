@@ -4,6 +4,9 @@
 //! store or on the node, so it may be killed at any time.
 
 mod server;
+mod unread;
+
+pub use unread::discard;
 
 use crate::{
     auth::Keys,

@@ -271,7 +271,7 @@ mod tests {
             ("max_body_bytes = -1", "max_body_bytes"),
             ("pool = ['base']", "`pool`"),
             ("domain = 'a b'", "`domain`"),
-            ("listen = '127.0.0.1:1'", "listen"),
+            ("listne = '127.0.0.1:1'", "listne"),
         ] {
             let said = from(text).expect_err(text).to_string();
             assert!(said.contains(key), "{text}: {said}");

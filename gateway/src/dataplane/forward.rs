@@ -4,8 +4,10 @@
 //! resets the stream to the node at once. A sandbox that ends fires its token, upon which
 //! the body fails and the server breaks the client's connection without a clean end: only
 //! then do clients know that the sandbox is gone (e2b-wire.md, section 8, row 1).
+//! A client that does not read would never notice; its HTTP/1.1 connection is ended shortly
+//! after, so that a dead sandbox holds nothing here.
 
-use super::errors::DataError;
+use super::{HangUp, errors::DataError};
 use crate::{
     gateway::App,
     nodeclient::AgentError,
@@ -21,10 +23,11 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 use thiserror::Error;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio::{sync::OwnedSemaphorePermit, time::sleep};
+use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 
 /// Headers that are about one connection only (RFC 9110, section 7.6.1), and those that the
 /// agent must not see: keys and tokens of its own sandbox or of others.
@@ -47,6 +50,9 @@ const SECRETS: [&str; 5] = [
     "e2b-sandbox-port",
 ];
 
+/// How long a connection may take to end by itself when its sandbox has.
+const UNREAD_GRACE: Duration = Duration::from_secs(1);
+
 /// Sends a request that was found in order.
 pub async fn to_agent(
     app: &App,
@@ -61,6 +67,7 @@ pub async fn to_agent(
             limit: STREAMS_PER_SANDBOX,
         });
     };
+    let hang_up = request.extensions_mut().remove::<HangUp>();
     clean(request.headers_mut());
     for name in SECRETS {
         request.headers_mut().remove(name);
@@ -75,14 +82,32 @@ pub async fn to_agent(
         Err(error) => return Err(failure(app, &sandbox, error)),
     };
     clean(response.headers_mut());
+    let read = CancellationToken::new();
+    if let Some(HangUp(hang_up)) = hang_up {
+        tokio::spawn(end_unread(sandbox.cut.clone(), read.clone(), hang_up));
+    }
     let cut = Box::pin(sandbox.cut.clone().cancelled_owned());
+    let read = read.drop_guard();
     Ok(response.map(|body| {
         Body::new(CutBody {
             body,
             cut,
+            _read: read,
             _permit: permit,
         })
     }))
+}
+
+/// Ends the connection of an answer that is not read to its end after its sandbox's.
+async fn end_unread(cut: CancellationToken, read: CancellationToken, hang_up: CancellationToken) {
+    let too_late = async {
+        cut.cancelled().await;
+        sleep(UNREAD_GRACE).await;
+    };
+    tokio::select! {
+        () = read.cancelled() => {}
+        () = too_late => hang_up.cancel(),
+    }
 }
 
 fn clean(headers: &mut HeaderMap) {
@@ -116,6 +141,7 @@ struct Cut;
 struct CutBody {
     body: Incoming,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    _read: DropGuard,
     _permit: OwnedSemaphorePermit,
 }
 

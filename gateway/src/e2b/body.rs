@@ -2,7 +2,7 @@
 //! error that says where it is wrong.
 
 use super::ApiError;
-use crate::gateway::App;
+use crate::gateway::{App, discard};
 use axum::{
     body::Body,
     extract::{FromRequest, Request},
@@ -16,10 +16,6 @@ use tokio::time::timeout;
 
 /// A client that needs longer for a few megabytes holds a connection for nothing.
 const READ_DEADLINE: Duration = Duration::from_secs(30);
-/// A client hears that its body is too large only if it may send the rest of it first; we
-/// throw away this much, in the time below, before we hang up.
-const DISCARDED_BYTES: usize = 64 << 20;
-const DISCARD_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A JSON body and the hash of its bytes.
 pub struct JsonBody<T> {
@@ -68,7 +64,7 @@ async fn read(mut body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
     match timeout(READ_DEADLINE, whole).await {
         Ok(Ok(true)) => Ok(bytes),
         Ok(Ok(false)) => {
-            let _ = timeout(DISCARD_DEADLINE, discard(body)).await;
+            discard(body).await;
             let message = format!("the request's body is larger than {limit} bytes");
             Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message))
         }
@@ -76,16 +72,6 @@ async fn read(mut body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
         Err(_) => {
             let message = "the request's body did not arrive in time";
             Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, message))
-        }
-    }
-}
-
-async fn discard(mut body: Body) {
-    let mut seen = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        seen += frame.data_ref().map_or(0, bytes::Bytes::len);
-        if seen > DISCARDED_BYTES {
-            return;
         }
     }
 }

@@ -2,9 +2,9 @@
 //! plane. Which of them a request is for is decided per request, before anything else.
 
 use super::App;
-use crate::dataplane::{self, Route};
+use crate::dataplane::{self, HangUp, Route};
 use axum::{Router, body::Body};
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -116,9 +116,16 @@ async fn accept(
 async fn converse(app: Arc<App>, routes: Router, stream: TcpStream, stop: CancellationToken) {
     // Answers are small and wanted at once.
     let _ = stream.set_nodelay(true);
+    let hang_up = CancellationToken::new();
+    let asked_to = hang_up.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let (app, routes) = (Arc::clone(&app), routes.clone());
-        async move { Ok::<_, Infallible>(answer(&app, routes, request.map(Body::new)).await) }
+        let mut request = request.map(Body::new);
+        // Other streams of an HTTP/2 connection must not suffer.
+        if request.version() < Version::HTTP_2 {
+            request.extensions_mut().insert(HangUp(asked_to.clone()));
+        }
+        async move { Ok::<_, Infallible>(answer(&app, routes, request).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
@@ -138,6 +145,7 @@ async fn converse(app: Arc<App>, routes: Router, stream: TcpStream, stop: Cancel
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = hang_up.cancelled() => return,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await

@@ -17,16 +17,19 @@ pub struct RepeatKey {
     pub request: [u8; 32],
 }
 
+/// An owner and its text.
+type Name = (i64, String);
+
 /// Whose turn it is, per key. Holds only keys that are in use right now.
 #[derive(Debug, Default)]
 pub struct Repeats {
-    turns: Mutex<HashMap<(i64, String), Arc<Turns<()>>>>,
+    turns: Mutex<HashMap<Name, Arc<Turns<()>>>>,
 }
 
 /// The right to do the work of one key.
 pub struct Turn<'a> {
     repeats: &'a Repeats,
-    name: (i64, String),
+    name: Name,
     guard: Option<OwnedMutexGuard<()>>,
 }
 
