@@ -39,7 +39,7 @@ pub fn find_agent(option: Option<&Path>) -> Result<PathBuf, NodeError> {
 }
 
 /// Writes the guest files below `run_dir` unless they are there, and removes older ones.
-/// Must be called while no cell runs.
+/// Must be called before the first cell starts.
 ///
 /// # Errors
 /// When a file cannot be read or written.

@@ -55,9 +55,16 @@ pub fn run(options: NodeOptions) -> Result<(), NodeError> {
 async fn live(options: NodeOptions, agent: &std::path::Path) -> Result<(), NodeError> {
     let signals = Signals::new()?;
     let run_dir = options.run_dir();
+    // Reading and hashing the agent takes as long as the probes; they don't wait for each other.
+    let guest_files = {
+        let (run_dir, agent) = (run_dir.clone(), agent.to_owned());
+        tokio::task::spawn_blocking(move || guest_files::write(&run_dir, &agent))
+    };
     let tiers = Tiers::open(tiers::all(&options)?, options.isolation).await?;
     let journal = Journal::open(run_dir.join("cells"))?;
-    let guest_files = guest_files::write(&run_dir, agent)?;
+    let guest_files = guest_files
+        .await
+        .map_err(|error| NodeError::io("write the guest files")(error.into()))??;
     let node = Arc::new(Node {
         incarnation: crate::random::hex::<8>().map_err(NodeError::io("random numbers"))?,
         registry: Registry::new(options.max_sandboxes),
