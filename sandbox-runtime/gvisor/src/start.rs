@@ -24,9 +24,10 @@ const CONTAINER: &str = "cell";
 /// Threads of the sentry and the gofer themselves, counted by the host beside those of the
 /// sandbox: about 55 were seen, more under load.
 const OWN_THREADS: u32 = 192;
-/// The host has up to two threads for each thread inside: the stub that runs its code, and
-/// the sentry's that serves it.
-const THREADS_PER_THREAD: u32 = 2;
+/// Threads of the host for each process inside, as seen on ptrace: three of its stub, one in
+/// the first stub, and up to three of the sentry that serve it. 64 sleeping processes had
+/// 481 with everything; a fork bomb must meet its own limit before this one.
+const THREADS_PER_PROCESS: u32 = 8;
 /// What the sentry and the gofer need for themselves, in bytes, so that the sandbox gets
 /// all of the memory that it was promised.
 const OWN_MEMORY_BYTES: u64 = 64 << 20;
@@ -69,7 +70,7 @@ async fn run(
     let limits = CgroupLimits {
         memory_bytes: spec.limits.memory_bytes() + OWN_MEMORY_BYTES,
         cpu_millis: spec.limits.cpu_millis,
-        pids: spec.limits.pids * THREADS_PER_THREAD + OWN_THREADS,
+        pids: spec.limits.pids * THREADS_PER_PROCESS + OWN_THREADS,
     };
     let cgroup = mechanism.cgroups.create(&spec.id, &limits)?;
     let root = assemble(spec.clone()).await?;

@@ -110,6 +110,15 @@ impl Cgroups {
         made.map(|()| cgroup)
     }
 
+    /// Removes the node's own group. Fails silently when it still has cells, or when the
+    /// project's has other nodes.
+    pub fn remove(&self) {
+        for tree in self.layout.trees() {
+            let family = tree.join(FAMILY);
+            let _ = fs::remove_dir(family.join(&self.node)).and_then(|()| fs::remove_dir(family));
+        }
+    }
+
     /// In version 2 a group has a controller only when each group above passes it on.
     fn delegate(&self) -> Result<(), HostError> {
         let Layout::V2 { root } = &self.layout else {
@@ -267,7 +276,7 @@ impl Cgroup {
         tree.join(&self.path).join(name)
     }
 
-    /// Removes the group from every tree; the groups above go too when they are empty.
+    /// Removes the group from every tree.
     fn remove_dirs(&self) -> io::Result<()> {
         let mut first = Ok(());
         for tree in self.layout.trees() {

@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     io::{self, BufRead, Write},
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
 };
 
 /// Runs until the channel ends.
@@ -99,10 +99,13 @@ fn alloc(mib: usize) -> String {
 fn sleepers(count: usize) -> String {
     let mut started = 0;
     for _ in 0..count {
-        match Command::new("/opt/soulbox/bin/soulbox-agent")
+        // Sleepers must not keep the pipe open that their parent's answer goes through.
+        let mut sleeper = Command::new("/opt/soulbox/bin/soulbox-agent");
+        sleeper
             .arg("sleep")
-            .spawn()
-        {
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        match sleeper.stderr(Stdio::null()).spawn() {
             Ok(_) => started += 1,
             Err(error) => return format!("{started} {:?}", error.kind()),
         }

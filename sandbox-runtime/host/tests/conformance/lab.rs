@@ -123,6 +123,31 @@ impl Lab {
     }
 }
 
+impl Drop for Lab {
+    /// Also after a story that failed: nothing of ours stays on the machine.
+    fn drop(&mut self) {
+        let clear = async {
+            let cells = fs::read_dir(self.dir.path().join("cells"));
+            for cell in cells.into_iter().flatten().flatten() {
+                let name = cell.file_name().to_string_lossy().into_owned();
+                let id = CellId::new(name).expect("an id");
+                let _ = self.tier.clear_leftover(&id, &cell.path()).await;
+            }
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let runtime = runtime.expect("a runtime");
+        std::thread::scope(|scope| {
+            let cleared = scope.spawn(|| runtime.block_on(clear));
+            let _ = cleared.join();
+        });
+        if let Ok(cgroups) = Cgroups::new(&self.node) {
+            cgroups.remove();
+        }
+    }
+}
+
 impl Guest {
     /// Sends one command and returns the answer; empty when the channel ended instead.
     pub async fn ask(&mut self, command: &str) -> String {
