@@ -10,8 +10,9 @@ set -euo pipefail
 
 # gVisor before this release cannot checkpoint a live kernel, and Debian 12's `ls` fails in it.
 readonly RUNSC_OLDEST=20240101
-# The first Rust release with everything that the workspace uses.
-readonly RUST_OLDEST=1.88
+# The Rust release that the workspace asks for is said once, in its manifest.
+RUST_OLDEST=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$(dirname "$0")/../../Cargo.toml")
+readonly RUST_OLDEST
 # The E2B JavaScript SDK refuses older ones. Only the stories in tests/ need node on the host.
 readonly NODE_OLDEST=20
 
@@ -122,13 +123,12 @@ if [ ${#missing[@]} -gt 0 ]; then
     say "missing: ${missing[*]}"
     say "asking the package mirrors for their lists"
     apt_update
-    release=()
     if [ "$VERSION_CODENAME" = bookworm ] && [[ " ${missing[*]} " == *" runsc "* ]]; then
       add_backports
       # Only runsc comes from backports: a whole machine moved to them is not what anybody asked for.
       for i in "${!missing[@]}"; do [ "${missing[$i]}" = runsc ] && missing[i]=runsc/bookworm-backports; done
     fi
-    install "${release[@]}" "${missing[@]}"
+    install "${missing[@]}"
     find_missing
     [ ${#missing[@]} = 0 ] || fail "still missing after the installation: ${missing[*]} (see $log)"
   fi

@@ -5,8 +5,8 @@
 
 use super::{Reporter, commands::Failure, workshop::Workshop};
 
-/// Share of the bar that fetching takes; the rest is unpacking and setting up, in percent.
-const FETCHING: f32 = 25.0;
+/// What fetching, unpacking and setting up take of the bar, in percent; 100 in all.
+const SHARES: [(&str, usize); 3] = [("Get:", 25), ("Unpacking ", 45), ("Setting up ", 30)];
 
 /// Installs packages, without those that they merely recommend.
 pub(crate) fn install(
@@ -29,35 +29,53 @@ pub(crate) fn install(
         "install",
     ];
     arguments.extend(packages.iter().map(String::as_str));
+    let mut count = Count::default();
     workshop.run(&arguments, &mut |line| {
-        if let Some((percent, doing)) = status(line) {
+        if let Some((percent, doing)) = count.line(line) {
             reporter.advanced(Some(percent), doing);
         }
     })
 }
 
-/// A line of `APT::Status-Fd`: `dlstatus:N:PERCENT:TEXT` or `pmstatus:PACKAGE[:ARCH]:PERCENT:TEXT`.
-fn status(line: &str) -> Option<(u8, &str)> {
-    let (fetching, mut rest) = match line.strip_prefix("dlstatus:") {
-        Some(rest) => (true, rest),
-        None => (false, line.strip_prefix("pmstatus:")?),
-    };
-    // The package may itself have a colon in its name, so the first field is always skipped.
-    (_, rest) = rest.split_once(':')?;
-    let (percent, doing) = loop {
-        let (field, after) = rest.split_once(':')?;
-        rest = after;
-        if let Ok(percent) = field.parse::<f32>() {
-            break (percent.clamp(0.0, 100.0), after);
+/// How far apt is, told from its ordinary output. Its machine-readable status would be exact, but
+/// apt closes the descriptor that it writes this to for the packages' scripts, which may be their
+/// standard output.
+#[derive(Debug, Default)]
+struct Count {
+    total: usize,
+    seen: [usize; SHARES.len()],
+}
+
+impl Count {
+    fn line<'a>(&mut self, line: &'a str) -> Option<(u8, &'a str)> {
+        // "0 upgraded, 66 newly installed, 0 to remove and 0 not upgraded."
+        if let Some((upgraded, rest)) = line.split_once(" upgraded, ") {
+            let new = rest
+                .split_once(" newly installed")
+                .map_or("", |(new, _)| new);
+            self.total = upgraded.parse::<usize>().unwrap_or(0) + new.parse::<usize>().unwrap_or(0);
+            return None;
         }
-    };
-    let whole = if fetching {
-        percent * FETCHING / 100.0
-    } else {
-        FETCHING + percent * (100.0 - FETCHING) / 100.0
-    };
-    // Clamped above: it fits.
-    Some((whole as u8, doing))
+        let kind = SHARES
+            .iter()
+            .position(|(prefix, _)| line.starts_with(prefix))?;
+        self.seen[kind] = (self.seen[kind] + 1).min(self.total);
+        if self.total == 0 {
+            return None;
+        }
+        // What was unpacked need not be fetched any more: it came from the cache.
+        self.seen[0] = self.seen[0].max(self.seen[1]);
+        let percent = self
+            .seen
+            .iter()
+            .zip(SHARES)
+            .map(|(seen, (_, share))| seen * share / self.total)
+            .sum::<usize>();
+        Some((
+            u8::try_from(percent).unwrap_or(100),
+            line.trim_end_matches([' ', '.']),
+        ))
+    }
 }
 
 #[cfg(test)]
@@ -66,19 +84,36 @@ mod tests {
 
     #[test]
     fn lines_of_apt_become_percents() {
+        let mut count = Count::default();
+        assert_eq!(count.line("Unpacking before.deb ..."), None);
         assert_eq!(
-            status("dlstatus:1:50.0:Retrieving file 1 of 2"),
-            Some((12, "Retrieving file 1 of 2"))
+            count.line("0 upgraded, 2 newly installed, 0 to remove and 0 not upgraded."),
+            None
+        );
+        assert_eq!(count.line("Reading state information..."), None);
+        assert_eq!(
+            count.line("Get:1 mirror jq 1.7 [20 kB]"),
+            Some((12, "Get:1 mirror jq 1.7 [20 kB]"))
         );
         assert_eq!(
-            status("pmstatus:libc6:amd64:100:Installed libc6"),
-            Some((100, "Installed libc6"))
+            count.line("Unpacking jq (1.7) ..."),
+            Some((34, "Unpacking jq (1.7)"))
         );
         assert_eq!(
-            status("pmstatus:jq:0.0:Preparing jq: now"),
-            Some((25, "Preparing jq: now"))
+            count.line("Unpacking yq (1.7) ..."),
+            Some((70, "Unpacking yq (1.7)"))
         );
-        assert_eq!(status("Setting up jq (1.7) ..."), None);
-        assert_eq!(status("pmstatus:jq"), None);
+        assert_eq!(
+            count.line("Setting up jq (1.7) ..."),
+            Some((85, "Setting up jq (1.7)"))
+        );
+        assert_eq!(
+            count.line("Setting up yq (1.7) ..."),
+            Some((100, "Setting up yq (1.7)"))
+        );
+        assert_eq!(
+            count.line("Setting up once more"),
+            Some((100, "Setting up once more"))
+        );
     }
 }

@@ -144,7 +144,6 @@ fn apt_configuration(certificates: bool) -> String {
         "APT::Install-Recommends \"false\";\n\
          APT::Keep-Downloaded-Packages \"true\";\n\
          APT::Sandbox::User \"root\";\n\
-         APT::Status-Fd \"1\";\n\
          Acquire::Retries \"3\";\n\
          Acquire::Languages \"none\";\n\
          Dpkg::Use-Pty \"0\";\n\
