@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -68,9 +69,10 @@ class RealKernel:
         )
         self.directory = directory
         started = time.monotonic()
-        self.process = subprocess.Popen(
-            [*(argv or [sys.executable, str(LAUNCHER)]), "-f", file, *arguments], cwd=directory
-        )
+        # ipykernel leaves the file descriptors alone when it thinks that pytest is its process.
+        env = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
+        command = [*(argv or [sys.executable, str(LAUNCHER)]), "-f", file, *arguments]
+        self.process = subprocess.Popen(command, cwd=directory, env=env)
         self.client = BlockingKernelClient(connection_file=file)
         self.client.load_connection_file()
         self.client.start_channels()

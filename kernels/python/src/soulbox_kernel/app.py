@@ -11,6 +11,7 @@ import logging
 import sys
 
 import IPython
+import zmq
 from ipykernel.kernelapp import IPKernelApp
 from tornado.ioloop import IOLoop
 from traitlets.config import Config
@@ -18,6 +19,8 @@ from traitlets.config import Config
 from soulbox_kernel import warmup
 from soulbox_kernel.kernel import SoulboxKernel
 
+#: Broadcasts that wait for the agent before the kernel does. A stream's message has 256 KiB.
+UNSENT_MESSAGES = 64
 #: Taken out of the arguments here; the rest is ipykernel's.
 WARM_FLAG = "--warm"
 
@@ -30,6 +33,14 @@ class SoulboxKernelApp(IPKernelApp):
     #: Run sample cells before the first message is read.
     warm = False
 
+    def _bind_socket(self, s: zmq.Socket[bytes], port: int) -> int | None:
+        # Options hold for connections to sockets that are bound after they were set.
+        if s.socket_type == zmq.XPUB:
+            s.sndhwm = UNSENT_MESSAGES
+            # ZeroMQ would drop what a slow reader has no room for, even an idle status.
+            s.setsockopt(zmq.XPUB_NODROP, 1)
+        return super()._bind_socket(s, port)
+
     def start(self) -> None:
         if self.warm:
             self.kernel.io_loop = IOLoop.current()
@@ -40,6 +51,7 @@ class SoulboxKernelApp(IPKernelApp):
 def configuration() -> Config:
     """What differs from ipykernel's defaults, each with its reason."""
     config = Config()
+    config.IPKernelApp.outstream_class = "soulbox_kernel.streams.BoundedStream"
     # A history file would start a thread, and nobody can read it across sandboxes.
     config.HistoryManager.enabled = False
     # Tracebacks go to programs: no ANSI colours (contract section 5.1).

@@ -21,6 +21,7 @@ from soulbox_kernel import display, entropy
 from soulbox_kernel.environment import BadEnvironmentError, Environment, checked
 from soulbox_kernel.interrupts import Interrupts
 from soulbox_kernel.shell import SoulboxShell
+from soulbox_kernel.streams import BoundedStream
 
 #: Asks for variables, a working directory or fresh random state; allowed on shell and control.
 ENVIRONMENT_REQUEST = "soulbox_environment_request"
@@ -107,6 +108,10 @@ class SoulboxKernel(IPythonKernel):
         except KeyboardInterrupt as problem:
             # Struck in the few lines around the user's code, where IPython reports nothing.
             return self._failed(problem, silent)
+        finally:
+            for stream in (self._stdout, self._stderr):
+                if isinstance(stream, BoundedStream):
+                    stream.drain()
 
     async def interrupt_request(self, stream: Any, ident: Any, parent: Any) -> None:
         insist = self.interrupts.ask()
