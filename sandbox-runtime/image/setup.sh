@@ -76,6 +76,10 @@ find_missing() {
   want "python3 python3-venv" has_venv
   want "nodejs npm" has node
   has node && want npm has npm
+  # Debian 13 and Ubuntu 24.04 have rustup; a compiler of their own would be too old.
+  if ! rust_is_new_enough && ! has rustup && ! has cargo && has apt-cache && apt-cache show rustup >/dev/null 2>&1; then
+    missing+=(rustup)
+  fi
   return 0
 }
 
@@ -123,6 +127,8 @@ if [ ${#missing[@]} -gt 0 ]; then
     say "missing: ${missing[*]}"
     say "asking the package mirrors for their lists"
     apt_update
+    # Only now can apt say whether it has rustup.
+    find_missing
     if [ "$VERSION_CODENAME" = bookworm ] && [[ " ${missing[*]} " == *" runsc "* ]]; then
       add_backports
       # Only runsc comes from backports: a whole machine moved to them is not what anybody asked for.
@@ -138,12 +144,20 @@ fi
 
 verdict=0
 [ ${#missing[@]} = 0 ] || verdict=1
+if ! rust_is_new_enough && has rustup && [ "$check_only" = no ]; then
+  # Toolchains belong to a user: the one who will build, not the root that sudo made of them.
+  as_builder=()
+  [ "$(id -u)" = 0 ] && [ -n "${SUDO_USER:-}" ] && as_builder=(sudo -H -u "$SUDO_USER" "PATH=$PATH")
+  say "installing the stable Rust toolchain with rustup (about 250 MB)"
+  "${as_builder[@]}" rustup toolchain install stable --profile minimal --component rustfmt,clippy 2>&1 | sed 's/^/setup:   /' || true
+  "${as_builder[@]}" rustup default stable >/dev/null 2>&1 || true
+fi
 if ! rust_is_new_enough; then
   verdict=1
   say "missing: Rust $RUST_OLDEST or newer (found: $(rustc --version 2>/dev/null || echo none))"
-  say "  install it with rustup (the rustup package of Debian 13 and Ubuntu 24.04, then: rustup toolchain install stable)"
+  say "  with rustup: rustup toolchain install stable. Debian 13 and Ubuntu 24.04 have a package rustup; elsewhere use the Rust project's installer"
   if [ "$(id -u)" = 0 ] && [ -n "${SUDO_USER:-}" ]; then
-    say "  a toolchain of $SUDO_USER is not in root's PATH: run with sudo -E env \"PATH=\$PATH\""
+    say "  a toolchain of $SUDO_USER is not in root's PATH: run this with sudo env \"PATH=\$PATH\""
   fi
 fi
 if ! node_is_new_enough; then
