@@ -113,6 +113,8 @@ async fn live(options: NodeOptions, agent: &std::path::Path) -> Result<(), NodeE
     if let Err(error) = fs::remove_file(&node.options.socket) {
         warn!(%error, "could not remove the socket");
     }
+    // Only when nothing is left in it: what could not be cleared stays for the next node.
+    let _ = fs::remove_dir(node.options.state_dir());
     info!("the node has ended");
     Ok(())
 }
