@@ -81,11 +81,14 @@ pub async fn serve(stream: UnixStream, planes: Planes) -> Result<(), hyper::Erro
         .await
 }
 
-/// Moves the channel away from descriptor 0, and puts `/dev/null` on 0 and the console
+/// Moves the channel away from descriptors 0 and 1, and puts `/dev/null` on 0 and the console
 /// (standard error) on 1. Called before any thread or child exists.
 pub fn take_descriptor() -> io::Result<OwnedFd> {
     // Duplicates above 2 and with close-on-exec.
     let channel = io::stdin().as_fd().try_clone_to_owned()?;
+    // Never closed: in gVisor 0 and 1 are two open files on one host socket, and the last
+    // close of either shuts the socket down for both.
+    std::mem::forget(io::stdout().as_fd().try_clone_to_owned()?);
     let socket = rustix::net::sockopt::socket_type(&channel)?;
     if socket != rustix::net::SocketType::STREAM {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a stream socket"));

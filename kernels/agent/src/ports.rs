@@ -45,6 +45,11 @@ async fn connect(port: u16) -> Option<TcpStream> {
         SocketAddr::from((Ipv6Addr::LOCALHOST, port)),
     ] {
         if let Ok(stream) = TcpStream::connect(address).await {
+            // A port of the ephemeral range that nobody listens on may, by chance, be given to
+            // the connection itself, which then talks to itself (TCP's simultaneous open).
+            if stream.local_addr().is_ok_and(|local| local == address) {
+                continue;
+            }
             // The tunnel carries what it is given at once; delays would add up.
             let _ = stream.set_nodelay(true);
             return Some(stream);

@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
+use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
@@ -31,7 +32,7 @@ impl Agent {
     pub async fn start() -> Self {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let output: OwnedFd = theirs.try_clone().unwrap().into();
-        let program = Command::new(env!("CARGO_BIN_EXE_soulbox-agent"))
+        let program = Command::new(program())
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::from(output))
             .env("SOULBOX_AGENT_LOG", "warn")
@@ -93,6 +94,13 @@ impl Agent {
         let process = json!({"cmd": "/bin/bash", "args": ["-c", command]});
         self.stream("process.Process/Start", json!({"process": process, "stdin": false}), &[]).await
     }
+}
+
+/// The agent as an ordinary process, or what starts one in a sandbox: a program that is given
+/// the channel on its descriptors 0 and 1 and hands it on.
+fn program() -> OsString {
+    std::env::var_os("SOULBOX_TEST_AGENT")
+        .unwrap_or_else(|| env!("CARGO_BIN_EXE_soulbox-agent").into())
 }
 
 /// One message as an envelope.

@@ -38,7 +38,6 @@ async fn a_kernel_that_leaves_on_its_own_account_is_replaced() {
     let agent = Agent::start().await;
     agent.run("x = 1").await;
     agent.run("exit()").await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
     let items = agent.run("x").await;
     assert_eq!(of(&items, "error")[0]["name"], "NameError", "{items:?}");
 }

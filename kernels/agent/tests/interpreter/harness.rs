@@ -187,8 +187,11 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The next bytes, as they come; `None` at the end.
-    pub async fn bytes(&mut self) -> Option<Bytes> {
+    /// The next bytes, whatever they are; `None` at the end.
+    pub async fn next_raw(&mut self) -> Option<Bytes> {
+        if !self.buffer.is_empty() {
+            return Some(std::mem::take(&mut self.buffer).into());
+        }
         self.body.frame().await.map(|frame| frame.unwrap().into_data().unwrap())
     }
 
@@ -199,7 +202,7 @@ impl Answer {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();
                 return Some(serde_json::from_slice(&line).expect("every line is JSON"));
             }
-            match self.bytes().await {
+            match self.body.frame().await.map(|frame| frame.unwrap().into_data().unwrap()) {
                 Some(bytes) => self.buffer.extend_from_slice(&bytes),
                 None => {
                     assert!(self.buffer.is_empty(), "the last line has no end");
