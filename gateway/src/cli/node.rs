@@ -49,6 +49,8 @@ pub fn run(options: Options) -> ExitCode {
         // It outlives `serve` and its terminal. It fails only for a leader, which is as good.
         let _ = rustix::process::setsid();
     }
+    // What `top` shows; it would be `exe` otherwise. Harmless when it fails.
+    let _ = rustix::thread::set_name(c"soulbox-node");
     logging::start(&settings.log);
     let wanted = NodeOptions {
         socket_owner: owner,

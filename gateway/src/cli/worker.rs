@@ -9,7 +9,7 @@ use rustix::{
         Pid, Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal,
         setrlimit, umask,
     },
-    thread::set_no_new_privs,
+    thread::{set_name, set_no_new_privs},
 };
 use std::{
     io,
@@ -64,6 +64,8 @@ pub fn run(options: Options) -> ExitCode {
 
 /// Gives up what this process never needs again, and ties it to its launcher.
 fn confine(launcher: i32) -> io::Result<()> {
+    // What `top` shows; it would be `exe` otherwise.
+    set_name(c"soulbox-gateway")?;
     set_no_new_privs(true)?;
     set_parent_process_death_signal(Some(Signal::KILL))?;
     // The launcher may have died before the line above.
