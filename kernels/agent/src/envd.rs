@@ -23,6 +23,7 @@ pub fn service(sandbox: Arc<Sandbox>, reaper: Arc<Reaper>) -> Router {
         .with_state(sandbox.clone());
     small
         .merge(filesystem::files::service(sandbox.clone()))
+        .merge(filesystem::service::service(sandbox.clone()))
         .merge(process::service::service(sandbox, reaper))
         .fallback(no_route)
 }

@@ -23,6 +23,9 @@ const MAX_TOTAL: usize = 4096;
 /// Bytes of all names of attributes that are looked at.
 const MAX_NAMES: usize = 64 << 10;
 
+/// Bytes of the names of most files.
+const FEW_NAMES: usize = 512;
+
 /// Key and value.
 pub type Metadata = BTreeMap<String, String>;
 
@@ -79,10 +82,16 @@ pub fn replace(file: &File, metadata: &Metadata) -> Result<(), Errno> {
 
 /// The metadata of a path, links not followed. Values that are not text are passed over.
 pub fn read(path: &std::path::Path) -> Metadata {
-    let mut names = vec![0; MAX_NAMES];
-    let Ok(length) = rustix::fs::llistxattr(path, &mut names) else { return Metadata::new() };
     let mut metadata = Metadata::new();
-    for name in names[..length.min(MAX_NAMES)].split(|byte| *byte == 0) {
+    // Nearly all files have none, so the small buffer is tried first.
+    let mut names = vec![0; FEW_NAMES];
+    let mut length = rustix::fs::llistxattr(path, &mut names);
+    if length == Err(Errno::RANGE) {
+        names.resize(MAX_NAMES, 0);
+        length = rustix::fs::llistxattr(path, &mut names);
+    }
+    let Ok(length) = length else { return metadata };
+    for name in names[..length.min(names.len())].split(|byte| *byte == 0) {
         let Some(key) = name.strip_prefix(ATTRIBUTE.as_bytes()) else { continue };
         let mut value = vec![0; MAX_TOTAL];
         let Ok(length) = rustix::fs::lgetxattr(path, name, &mut value) else { continue };

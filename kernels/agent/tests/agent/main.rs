@@ -3,5 +3,6 @@
 
 mod envd;
 mod files;
+mod filesystem;
 mod harness;
 mod process;
