@@ -96,6 +96,11 @@ mod tests {
         let first = Recipe::parse("t", text, &|_| Ok("a==1 --hash=sha256:00".into())).unwrap();
         let second = Recipe::parse("t", text, &|_| Ok("a==2 --hash=sha256:00".into())).unwrap();
         assert_ne!(ImageHash::of(&first, None), ImageHash::of(&second, None));
+        let spaced = Recipe::parse("t", text, &|_| {
+            Ok("# new\na==1 \\\n    --hash=sha256:00\n".into())
+        })
+        .unwrap();
+        assert_eq!(ImageHash::of(&first, None), ImageHash::of(&spaced, None));
     }
 
     #[test]

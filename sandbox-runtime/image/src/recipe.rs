@@ -133,10 +133,17 @@ pub enum Action {
 }
 
 /// A requirements file in which every package has one version and the hash of its wheel.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PythonLock {
     /// The file's text.
     pub text: String,
+}
+
+impl Serialize for PythonLock {
+    /// What goes into the hash of an image: the requirements, and not the comments.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.requirements())
+    }
 }
 
 impl PythonLock {
@@ -148,7 +155,8 @@ impl PythonLock {
     /// Its requirements, with the lines that a backslash joins made one.
     pub(crate) fn requirements(&self) -> impl Iterator<Item = String> {
         let joined = self.text.replace("\\\n", " ");
-        let lines: Vec<String> = joined.lines().map(|line| line.trim().to_owned()).collect();
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        let lines: Vec<String> = joined.lines().map(words).collect();
         lines
             .into_iter()
             .filter(|line| !line.is_empty() && !line.starts_with('#'))

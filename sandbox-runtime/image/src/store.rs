@@ -73,10 +73,12 @@ pub(crate) struct Description {
 impl ImageStore {
     /// The store of a data directory. Nothing needs to be there yet.
     pub fn open(data_dir: &Path) -> Self {
+        // Layers are mounted by processes that may have another working directory.
+        let data_dir = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned());
         Self {
-            data_dir: data_dir.to_owned(),
             images: data_dir.join(IMAGES),
             cache: data_dir.join(CACHE),
+            data_dir,
         }
     }
 

@@ -26,6 +26,9 @@ const SILENCE_SECONDS: i64 = 15 * 60;
 const TAIL_LINES: usize = 12;
 /// Longer lines are cut, in bytes.
 const LONGEST_LINE: usize = 2048;
+/// Output of one command that is kept in the log, in bytes: far more than any package tool says,
+/// and no more than a disk can take from one that never stops.
+const LOGGED: usize = 32 << 20;
 /// Bytes of output read at once.
 const CHUNK: usize = 16 << 10;
 
@@ -149,6 +152,7 @@ fn read_all(
     on_line: &mut dyn FnMut(&str),
 ) -> io::Result<()> {
     let mut chunk = [0; CHUNK];
+    let mut room = LOGGED;
     let patience = Timespec {
         tv_sec: SILENCE_SECONDS,
         tv_nsec: 0,
@@ -166,7 +170,8 @@ fn read_all(
             lines.push(b'\n', on_line);
             return Ok(());
         }
-        log.write_all(&chunk[..got])?;
+        log.write_all(&chunk[..got.min(room)])?;
+        room = room.saturating_sub(got);
         chunk[..got]
             .iter()
             .for_each(|byte| lines.push(*byte, on_line));
