@@ -4,8 +4,10 @@
 use crate::error::{HostError, Step};
 use rustix::{
     fd::OwnedFd,
+    io::{FdFlags, fcntl_setfd},
     net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt},
 };
+use std::{os::unix::process::CommandExt, process::Command};
 use tokio::net::UnixStream;
 
 /// What the kernel may hold in each direction. A writer that is woken for every 200 KiB
@@ -30,4 +32,14 @@ pub fn pair() -> Result<(UnixStream, OwnedFd), HostError> {
     let ours = std::os::unix::net::UnixStream::from(ours);
     ours.set_nonblocking(true).step(step)?;
     Ok((UnixStream::from_std(ours).step(step)?, theirs))
+}
+
+/// Makes a command's process inherit one more descriptor, under the same number. Only that
+/// process: other children that start meanwhile do not get it.
+pub fn inherit(command: &mut Command, fd: OwnedFd) {
+    // SAFETY: between fork and exec only `fcntl` is called, which is safe there; the closure
+    // owns the descriptor, so it is open for as long as the command exists.
+    unsafe {
+        command.pre_exec(move || Ok(fcntl_setfd(&fd, FdFlags::empty())?));
+    }
 }

@@ -63,6 +63,16 @@ struct MountAttributes {
     userns_fd: u64,
 }
 
+pub(crate) fn set_read_only(tree: &OwnedFd) -> io::Result<()> {
+    let attributes = MountAttributes {
+        set: libc::MOUNT_ATTR_RDONLY,
+        clear: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    set_attributes(tree, &attributes)
+}
+
 fn set_attributes(tree: &OwnedFd, attributes: &MountAttributes) -> io::Result<()> {
     // SAFETY: the path is an empty C string, the attributes live through the call, and their
     // size is given.

@@ -8,8 +8,9 @@ use rustix::{
     fd::{AsFd, OwnedFd},
     fs::CWD,
     mount::{
-        FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, UnmountFlags, fsconfig_create,
-        fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, unmount,
+        FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+        fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount,
+        open_tree, unmount,
     },
 };
 use std::{
@@ -123,6 +124,23 @@ impl NewMount {
 pub fn attach(mount: &OwnedFd, point: &Path, step: &'static str) -> Result<(), HostError> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
     move_mount(mount.as_fd(), "", CWD, point, flags).step(step)
+}
+
+/// A detached copy of what is mounted at a path, without what is mounted below it.
+///
+/// # Errors
+/// When the path is not there.
+pub fn copy_of(path: &Path, step: &'static str) -> Result<OwnedFd, HostError> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    open_tree(CWD, path, flags).step(step)
+}
+
+/// Makes a detached mount read-only.
+///
+/// # Errors
+/// What the kernel says against it.
+pub fn make_read_only(mount: &OwnedFd, step: &'static str) -> Result<(), HostError> {
+    crate::idmap::set_read_only(mount).step(step)
 }
 
 /// Takes away every mount at or below a directory. Those still in use go when their last
