@@ -9,6 +9,8 @@
 //! asked for by `soulbox template build` alone: nothing of it runs while sandboxes are served.
 //! This crate knows nothing of tiers or sandboxes. All of it blocks; call it off the event loop.
 
+#![forbid(unsafe_code)]
+
 mod build;
 mod error;
 mod hash;

@@ -16,7 +16,7 @@ use rustix::{
     mount::{
         MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, unmount,
     },
-    thread::{UnshareFlags, unshare_unsafe},
+    thread::UnshareFlags,
 };
 
 use super::{
@@ -33,9 +33,13 @@ const MOUNT_OPTIONS: usize = 4095;
 
 /// Gives this thread mounts of its own, and the processes that it starts from now on.
 pub(crate) fn leave_the_hosts_mounts() -> Result<(), BuildError> {
-    // SAFETY: the new namespace takes effect for this thread alone, which was started for the
-    // build; no other thread's view of files or descriptors changes.
-    unsafe { unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS) }
+    // The call is marked for what it does to descriptors with another flag. These two change only
+    // which mounts this thread sees, and it was started for the build.
+    #[expect(
+        deprecated,
+        reason = "safe with these flags, and this crate forbids unsafe code"
+    )]
+    rustix::thread::unshare(UnshareFlags::NEWNS | UnshareFlags::FS)
         .and_then(|()| {
             mount_change(
                 "/",
