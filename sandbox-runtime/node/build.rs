@@ -11,14 +11,8 @@ use std::{
 
 /// Directories of `kernels/` that are crates and not files for guests.
 const CRATES: [&str; 2] = ["agent", "protocol"];
-/// Directories that a guest has no use for.
-const LEFT_OUT: [&str; 5] = [
-    "tests",
-    "__pycache__",
-    "node_modules",
-    ".pytest_cache",
-    ".ruff_cache",
-];
+/// Directories that a guest has no use for. Hidden ones, caches of tools, are left out too.
+const LEFT_OUT: [&str; 4] = ["tests", "__pycache__", "node_modules", "build"];
 
 fn main() -> io::Result<()> {
     let here = PathBuf::from(env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?);
@@ -59,10 +53,11 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         let kind = entry.file_type()?;
-        if kind.is_dir() && !LEFT_OUT.contains(&name.as_ref()) {
+        let hidden = name.starts_with('.');
+        if kind.is_dir() && !hidden && !LEFT_OUT.contains(&name.as_ref()) {
             println!("cargo:rerun-if-changed={}", entry.path().display());
             collect(&entry.path(), files)?;
-        } else if kind.is_file() && !name.starts_with('.') && !name.ends_with(".pyc") {
+        } else if kind.is_file() && !hidden && !name.ends_with(".pyc") {
             files.push(entry.path());
         }
     }
