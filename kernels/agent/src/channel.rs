@@ -91,7 +91,10 @@ pub fn take_descriptor() -> io::Result<OwnedFd> {
     std::mem::forget(io::stdout().as_fd().try_clone_to_owned()?);
     let socket = rustix::net::sockopt::socket_type(&channel)?;
     if socket != rustix::net::SocketType::STREAM {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a stream socket"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a stream socket",
+        ));
     }
     let null = crate::process::spawn::null()?;
     for (from, to) in [(null.as_raw_fd(), 0), (2, 1)] {

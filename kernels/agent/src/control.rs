@@ -20,7 +20,10 @@ pub fn service(sandbox: Arc<Sandbox>, interpreter: Arc<Interpreter>) -> Router {
     Router::new()
         .route("/health", get(health))
         .route("/claim", post(claim))
-        .with_state(Control { sandbox, interpreter })
+        .with_state(Control {
+            sandbox,
+            interpreter,
+        })
 }
 
 async fn health(State(control): State<Control>) -> Json<Health> {

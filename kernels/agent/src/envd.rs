@@ -41,7 +41,10 @@ async fn envs(State(sandbox): State<Arc<Sandbox>>) -> impl IntoResponse {
 
 /// Methods and routes that are not there. A client of the Connect protocol gets its own form.
 async fn no_route(request: Request<Body>) -> Response<Body> {
-    let content_type = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let content_type = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .map(HeaderValue::as_bytes);
     match content_type {
         Some(b"application/connect+json") => connect::stream::unimplemented_method(),
         Some(b"application/json") if request.method() == Method::POST => {

@@ -40,7 +40,11 @@ impl Planes {
         if request.method() == Method::CONNECT {
             return ports::tunnel(request).await;
         }
-        let router = match request.uri().authority().map(|authority| authority.as_str()) {
+        let router = match request
+            .uri()
+            .authority()
+            .map(|authority| authority.as_str())
+        {
             Some(soulbox_protocol::control::AUTHORITY) => &self.control,
             Some("envd") => &self.envd,
             Some("interpreter") => &self.interpreter,

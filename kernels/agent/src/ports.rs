@@ -19,7 +19,11 @@ const BUFFER: usize = 64 << 10;
 
 /// Answers a `CONNECT`: 200 and then the bytes of the port, or 502 when nothing listens.
 pub async fn tunnel(request: Request<Body>) -> Response<Body> {
-    let port = request.uri().authority().filter(|a| is_loopback(a)).and_then(Authority::port_u16);
+    let port = request
+        .uri()
+        .authority()
+        .filter(|a| is_loopback(a))
+        .and_then(Authority::port_u16);
     let Some(port) = port.filter(|port| *port > 0) else {
         return answer(StatusCode::BAD_REQUEST);
     };
@@ -31,8 +35,9 @@ pub async fn tunnel(request: Request<Body>) -> Response<Body> {
         if let Ok(client) = hyper::upgrade::on(request).await {
             let mut client = TokioIo::new(client);
             // Either side may break off at any time; there is nobody to tell but the other.
-            let _ = tokio::io::copy_bidirectional_with_sizes(&mut client, &mut server, BUFFER, BUFFER)
-                .await;
+            let _ =
+                tokio::io::copy_bidirectional_with_sizes(&mut client, &mut server, BUFFER, BUFFER)
+                    .await;
         }
     });
     answer(StatusCode::OK)

@@ -50,8 +50,13 @@ pub struct Sandbox {
 impl Sandbox {
     /// A warm sandbox that nobody has yet.
     pub fn unclaimed() -> Self {
-        let identity = Identity { default_user: UNCLAIMED_USER.into(), ..Identity::default() };
-        Self { identity: watch::Sender::new(Arc::new(identity)) }
+        let identity = Identity {
+            default_user: UNCLAIMED_USER.into(),
+            ..Identity::default()
+        };
+        Self {
+            identity: watch::Sender::new(Arc::new(identity)),
+        }
     }
 
     /// The identity as it is now. Cheap: keep it for one request, ask again for the next.
@@ -66,7 +71,10 @@ impl Sandbox {
     }
 
     /// Wakes at every claim, for those who must hand the variables on.
-    #[allow(dead_code, reason = "for kernels that start while a claim is under way")]
+    #[allow(
+        dead_code,
+        reason = "for kernels that start while a claim is under way"
+    )]
     pub fn claims(&self) -> watch::Receiver<Arc<Identity>> {
         self.identity.subscribe()
     }
@@ -83,7 +91,11 @@ mod tests {
         sandbox.claim(&Claim {
             sandbox_id: "iabc".into(),
             template_id: "base".into(),
-            env: [("A".into(), "1".into()), ("E2B_SANDBOX_ID".into(), "other".into())].into(),
+            env: [
+                ("A".into(), "1".into()),
+                ("E2B_SANDBOX_ID".into(), "other".into()),
+            ]
+            .into(),
             default_user: "user".into(),
             default_workdir: None,
             entropy: String::new(),

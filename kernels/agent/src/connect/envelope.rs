@@ -36,8 +36,12 @@ impl Decoder {
     /// not part of the protocol and is passed over.
     pub fn next_message(&mut self) -> Result<Option<Bytes>, ConnectError> {
         loop {
-            let Some((&flags, rest)) = self.buffer.split_first() else { return Ok(None) };
-            let Some(length) = rest.first_chunk::<4>() else { return Ok(None) };
+            let Some((&flags, rest)) = self.buffer.split_first() else {
+                return Ok(None);
+            };
+            let Some(length) = rest.first_chunk::<4>() else {
+                return Ok(None);
+            };
             let length = u32::from_be_bytes(*length) as usize;
             if length > MAX_MESSAGE {
                 return Err(ConnectError::new(
@@ -108,14 +112,20 @@ mod tests {
     fn the_end_says_the_error() {
         assert_eq!(&end(None)[..], b"\x02\0\0\0\x02{}");
         let error = ConnectError::invalid("x");
-        assert_eq!(&end(Some(&error))[5..], br#"{"error":{"code":"invalid_argument","message":"x"}}"#);
+        assert_eq!(
+            &end(Some(&error))[5..],
+            br#"{"error":{"code":"invalid_argument","message":"x"}}"#
+        );
     }
 
     #[test]
     fn a_huge_length_is_refused_before_its_bytes_come() {
         let mut decoder = Decoder::default();
         decoder.feed(&[0, 255, 255, 255, 255]);
-        assert_eq!(decoder.next_message().unwrap_err().code, Code::ResourceExhausted);
+        assert_eq!(
+            decoder.next_message().unwrap_err().code,
+            Code::ResourceExhausted
+        );
     }
 
     proptest! {

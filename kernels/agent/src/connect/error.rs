@@ -57,7 +57,10 @@ pub struct ConnectError {
 impl ConnectError {
     /// An error with this text.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self {
+            code,
+            message: message.into(),
+        }
     }
 
     /// The request makes no sense.
@@ -72,7 +75,10 @@ impl ConnectError {
 
     /// The deadline is over.
     pub fn deadline() -> Self {
-        Self::new(Code::DeadlineExceeded, "the deadline of the request is over")
+        Self::new(
+            Code::DeadlineExceeded,
+            "the deadline of the request is over",
+        )
     }
 
     /// The answer of a unary call.
@@ -80,9 +86,10 @@ impl ConnectError {
         let body = serde_json::to_vec(&self).unwrap_or_else(|_| b"{}".to_vec());
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.code.status();
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
         response
     }
 }

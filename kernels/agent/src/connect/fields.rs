@@ -51,7 +51,9 @@ impl<'de> Deserialize<'de> for Uint32 {
         }
         let number = match Either::deserialize(deserializer)? {
             Either::Number(number) => number,
-            Either::Text(text) => text.parse().map_err(|_| de::Error::custom("not a number"))?,
+            Either::Text(text) => text
+                .parse()
+                .map_err(|_| de::Error::custom("not a number"))?,
         };
         if number.fract() != 0.0 || !(0.0..=f64::from(u32::MAX)).contains(&number) {
             return Err(de::Error::custom("not a number of 32 bits"));
@@ -78,13 +80,21 @@ mod tests {
     #[test]
     fn numbers_and_bytes_come_in_many_spellings() {
         for text in ["7", "\"7\"", "7.0"] {
-            assert_eq!(serde_json::from_str::<Uint32>(text).unwrap(), Uint32(7), "{text}");
+            assert_eq!(
+                serde_json::from_str::<Uint32>(text).unwrap(),
+                Uint32(7),
+                "{text}"
+            );
         }
         for text in ["-1", "4294967296", "1.5", "\"x\"", "null"] {
             assert!(serde_json::from_str::<Uint32>(text).is_err(), "{text}");
         }
         for text in ["\"+/8=\"", "\"+/8\"", "\"-_8\"", "\"-_8=\""] {
-            assert_eq!(serde_json::from_str::<Base64>(text).unwrap().0, [0xfb, 0xff], "{text}");
+            assert_eq!(
+                serde_json::from_str::<Base64>(text).unwrap().0,
+                [0xfb, 0xff],
+                "{text}"
+            );
         }
         assert!(serde_json::from_str::<Base64>("\"*\"").is_err());
     }

@@ -46,8 +46,14 @@ impl CallContext {
         let keepalive = text(headers, "keepalive-ping-interval")
             .and_then(|seconds| seconds.parse().ok())
             .filter(|seconds| *seconds > 0)
-            .map_or(KEEPALIVE, |seconds: u32| Duration::from_secs(seconds.into()));
-        Ok(Self { deadline, keepalive, user: user(headers)? })
+            .map_or(KEEPALIVE, |seconds: u32| {
+                Duration::from_secs(seconds.into())
+            });
+        Ok(Self {
+            deadline,
+            keepalive,
+            user: user(headers)?,
+        })
     }
 
     /// Runs something that must be over by the deadline.
@@ -66,21 +72,29 @@ impl CallContext {
 
 /// The user of basic authentication; other schemes are not ours and are passed over.
 fn user(headers: &HeaderMap) -> Result<Option<String>, ConnectError> {
-    let Some((scheme, rest)) = text(headers, "authorization").and_then(|v| v.split_once(' ')) else {
+    let Some((scheme, rest)) = text(headers, "authorization").and_then(|v| v.split_once(' '))
+    else {
         return Ok(None);
     };
     if !scheme.eq_ignore_ascii_case("basic") {
         return Ok(None);
     }
     let malformed = || ConnectError::new(Code::Unauthenticated, "invalid basic authentication");
-    let decoded = BASE64_STANDARD.decode(rest.trim()).map_err(|_| malformed())?;
+    let decoded = BASE64_STANDARD
+        .decode(rest.trim())
+        .map_err(|_| malformed())?;
     let decoded = String::from_utf8(decoded).map_err(|_| malformed())?;
-    let name = decoded.split_once(':').map_or(decoded.as_str(), |(name, _)| name);
+    let name = decoded
+        .split_once(':')
+        .map_or(decoded.as_str(), |(name, _)| name);
     Ok(Some(name.to_owned()).filter(|name| !name.is_empty()))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .map(str::trim)
 }
 
 /// Answers a unary call.
@@ -113,9 +127,10 @@ where
         Ok(answer) => {
             let body = serde_json::to_vec(&answer).unwrap_or_else(|_| b"{}".to_vec());
             let mut response = Response::new(Body::from(body));
-            response
-                .headers_mut()
-                .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response.headers_mut().insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json"),
+            );
             response
         }
         Err(error) => error.into_response(),
@@ -131,7 +146,10 @@ pub struct Messages {
 impl Messages {
     /// Reads them from this body.
     pub fn new(body: Body) -> Self {
-        Self { body, decoder: Decoder::default() }
+        Self {
+            body,
+            decoder: Decoder::default(),
+        }
     }
 
     /// The next one; `None` at the end of the body.
@@ -199,7 +217,10 @@ mod tests {
 
     fn context(pairs: &[(&'static str, &str)]) -> Result<CallContext, ConnectError> {
         let headers = pairs.iter().map(|(name, value)| {
-            (http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+            (
+                http::HeaderName::from_static(name),
+                HeaderValue::from_str(value).unwrap(),
+            )
         });
         CallContext::from_headers(&headers.collect())
     }
@@ -213,8 +234,16 @@ mod tests {
 
     #[test]
     fn no_timeout_is_zero_and_nonsense_is_refused() {
-        assert_eq!(context(&[("connect-timeout-ms", "0")]).unwrap().deadline, None);
-        assert!(context(&[("connect-timeout-ms", "9999999999")]).unwrap().deadline.is_some());
+        assert_eq!(
+            context(&[("connect-timeout-ms", "0")]).unwrap().deadline,
+            None
+        );
+        assert!(
+            context(&[("connect-timeout-ms", "9999999999")])
+                .unwrap()
+                .deadline
+                .is_some()
+        );
         for bad in ["-1", "x", "99999999999"] {
             assert!(context(&[("connect-timeout-ms", bad)]).is_err(), "{bad}");
         }

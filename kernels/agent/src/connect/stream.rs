@@ -58,13 +58,17 @@ where
     }
     let result = async {
         let context = CallContext::from_headers(request.headers())?;
-        context.within(handler(Messages::new(request.into_body()))).await
+        context
+            .within(handler(Messages::new(request.into_body())))
+            .await
     };
     let event = result.await.map(|message| envelope::message(&message));
     answer(stream::iter([event]))
 }
 
-fn answer(events: impl Stream<Item = Result<Bytes, ConnectError>> + Send + 'static) -> Response<Body> {
+fn answer(
+    events: impl Stream<Item = Result<Bytes, ConnectError>> + Send + 'static,
+) -> Response<Body> {
     // `None` in the state: the end envelope has been sent.
     let frames = stream::unfold(Some(Box::pin(events)), |events| async move {
         let mut events = events?;
@@ -75,11 +79,16 @@ fn answer(events: impl Stream<Item = Result<Bytes, ConnectError>> + Send + 'stat
         })
     });
     let mut response = Response::new(Body::from_stream(frames.map(Ok::<_, Infallible>)));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
     response
 }
 
 /// The answer of a streaming method that is not there.
 pub fn unimplemented_method() -> Response<Body> {
-    answer(stream::iter([Err(ConnectError::new(Code::Unimplemented, "no such method"))]))
+    answer(stream::iter([Err(ConnectError::new(
+        Code::Unimplemented,
+        "no such method",
+    ))]))
 }

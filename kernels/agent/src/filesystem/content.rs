@@ -36,12 +36,19 @@ fn sniff(first: &[u8]) -> &'static str {
         return name;
     }
     let is_binary = |byte: &u8| matches!(byte, 0..=8 | 0x0b | 0x0e..=0x1a | 0x1c..=0x1f);
-    if first.iter().any(is_binary) { UNKNOWN } else { "text/plain; charset=utf-8" }
+    if first.iter().any(is_binary) {
+        UNKNOWN
+    } else {
+        "text/plain; charset=utf-8"
+    }
 }
 
 /// `inline; filename=...`, quoted or in the extended form where the name needs it (RFC 6266).
 pub fn disposition(path: &Path) -> HeaderValue {
-    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy())
+        .unwrap_or_default();
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte);
     let text = if !name.is_empty() && name.bytes().all(token) {
         format!("inline; filename={name}")

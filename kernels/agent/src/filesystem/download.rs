@@ -55,18 +55,30 @@ pub async fn answer(path: PathBuf, headers: &HeaderMap) -> Result<Response, File
         let path = path.clone();
         move || open(&path)
     });
-    let opened = opened.await.map_err(|error| FilesError::internal(error.to_string()))??;
-    let size = if opened.complete { opened.first.len() as u64 } else { opened.size };
-    let part = if selecting { range::select(headers, size, opened.modified) } else { Part::Whole };
+    let opened = opened
+        .await
+        .map_err(|error| FilesError::internal(error.to_string()))??;
+    let size = if opened.complete {
+        opened.first.len() as u64
+    } else {
+        opened.size
+    };
+    let part = if selecting {
+        range::select(headers, size, opened.modified)
+    } else {
+        Part::Whole
+    };
     let kind = content::content_type(&path, &opened.first);
     let modified = httpdate::fmt_http_date(opened.modified);
     let (status, length, body) = match part {
         Part::NotModified => (StatusCode::NOT_MODIFIED, None, Body::empty()),
         Part::Changed => (StatusCode::PRECONDITION_FAILED, None, Body::empty()),
         Part::OutOfRange => (StatusCode::RANGE_NOT_SATISFIABLE, None, Body::empty()),
-        Part::Range(first, count) => {
-            (StatusCode::PARTIAL_CONTENT, Some(count), piece(opened, first, count).await?)
-        }
+        Part::Range(first, count) => (
+            StatusCode::PARTIAL_CONTENT,
+            Some(count),
+            piece(opened, first, count).await?,
+        ),
         Part::Whole if encoding == Encoding::Gzip => (StatusCode::OK, None, compressed(opened)),
         Part::Whole => {
             // A growing file of unknown size has no length to promise.
@@ -107,9 +119,10 @@ pub async fn answer(path: PathBuf, headers: &HeaderMap) -> Result<Response, File
 fn open(path: &Path) -> Result<Opened, FilesError> {
     let shown = path.display();
     let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            FilesError::new(StatusCode::NOT_FOUND, format!("path '{shown}' does not exist"))
-        }
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => FilesError::new(
+            StatusCode::NOT_FOUND,
+            format!("path '{shown}' does not exist"),
+        ),
         _ => FilesError::internal(format!("error reading file '{shown}': {error}")),
     };
     let meta = std::fs::metadata(path).map_err(failed)?;
@@ -117,17 +130,28 @@ fn open(path: &Path) -> Result<Opened, FilesError> {
         return Err(FilesError::bad(format!("path '{shown}' is a directory")));
     }
     if !meta.is_file() {
-        return Err(FilesError::bad(format!("path '{shown}' is not a regular file")));
+        return Err(FilesError::bad(format!(
+            "path '{shown}' is not a regular file"
+        )));
     }
     // Non-blocking, since it may have become a pipe in between.
     let mut options = OpenOptions::new();
-    let file = options.read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(failed)?;
+    let file = options
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+        .map_err(failed)?;
     let meta = file.metadata().map_err(failed)?;
     if !meta.is_file() {
-        return Err(FilesError::bad(format!("path '{shown}' is not a regular file")));
+        return Err(FilesError::bad(format!(
+            "path '{shown}' is not a regular file"
+        )));
     }
     let mut first = Vec::new();
-    let read = (&file).take(FIRST + 1).read_to_end(&mut first).map_err(failed)? as u64;
+    let read = (&file)
+        .take(FIRST + 1)
+        .read_to_end(&mut first)
+        .map_err(failed)? as u64;
     Ok(Opened {
         size: meta.len(),
         modified: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH),
@@ -143,14 +167,21 @@ fn whole(opened: Opened) -> Body {
     }
     let read = opened.first.len() as u64;
     // Not more than was promised, should the file grow.
-    let rest = if opened.size > 0 { opened.size.saturating_sub(read) } else { u64::MAX };
+    let rest = if opened.size > 0 {
+        opened.size.saturating_sub(read)
+    } else {
+        u64::MAX
+    };
     let rest = tokio::fs::File::from_std(opened.file).take(rest);
-    Body::from_stream(ReaderStream::with_capacity(joined(opened.first, rest), PIECE))
+    Body::from_stream(ReaderStream::with_capacity(
+        joined(opened.first, rest),
+        PIECE,
+    ))
 }
 
 fn compressed(opened: Opened) -> Body {
-
-    let rest = tokio::fs::File::from_std(opened.file).take(if opened.complete { 0 } else { u64::MAX });
+    let rest =
+        tokio::fs::File::from_std(opened.file).take(if opened.complete { 0 } else { u64::MAX });
     let plain = BufReader::with_capacity(PIECE, joined(opened.first, rest));
     let encoder = GzipEncoder::with_quality(plain, Level::Fastest);
     Body::from_stream(ReaderStream::with_capacity(encoder, PIECE))
@@ -162,7 +193,9 @@ async fn piece(mut opened: Opened, first: u64, count: u64) -> Result<Body, Files
         let (Ok(from), Ok(count)) = (usize::try_from(first), usize::try_from(count)) else {
             return Ok(Body::empty());
         };
-        return Ok(Body::from(bytes.slice(from.min(bytes.len())..(from + count).min(bytes.len()))));
+        return Ok(Body::from(
+            bytes.slice(from.min(bytes.len())..(from + count).min(bytes.len())),
+        ));
     }
     opened
         .file

@@ -16,7 +16,10 @@ pub enum Encoding {
 /// Chooses gzip wherever the client takes it, since most of what is read is text.
 pub fn negotiate(headers: &HeaderMap) -> Encoding {
     let (mut gzip, mut identity, mut any) = (None, None, None);
-    let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|v| v.to_str().ok());
+    let values = headers
+        .get_all(header::ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|v| v.to_str().ok());
     for item in values.flat_map(|value| value.split(',')) {
         let mut parts = item.split(';');
         let coding = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -40,7 +43,9 @@ pub fn negotiate(headers: &HeaderMap) -> Encoding {
 /// `q=0.5`; nonsense admits.
 fn weight(parameter: &str) -> Option<f32> {
     let (name, value) = parameter.split_once('=')?;
-    name.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse().unwrap_or(1.0))
+    name.trim()
+        .eq_ignore_ascii_case("q")
+        .then(|| value.trim().parse().unwrap_or(1.0))
 }
 
 #[cfg(test)]

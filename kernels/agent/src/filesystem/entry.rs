@@ -89,7 +89,11 @@ impl Entry {
     pub fn of(path: &Path, names: &mut Names) -> io::Result<Self> {
         let own = fs::symlink_metadata(path)?;
         let is_symlink = own.file_type().is_symlink();
-        let target = if is_symlink { fs::metadata(path).ok() } else { None };
+        let target = if is_symlink {
+            fs::metadata(path).ok()
+        } else {
+            None
+        };
         let (kind, mode) = match (&target, is_symlink) {
             (Some(target), _) => (target.file_type().into(), target.mode() & PERMISSIONS),
             (None, true) => (FileType::Unspecified, 0),
@@ -97,7 +101,9 @@ impl Entry {
         };
         let symlink_target =
             is_symlink.then(|| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()));
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
         Ok(Self {
             name: name.unwrap_or_else(|| "/".into()),
             kind,
@@ -125,12 +131,23 @@ fn permissions(own: &fs::Metadata) -> String {
     } else {
         '-'
     };
-    let bit = |shift: u32, letter| if own.mode() >> shift & 1 == 1 { letter } else { '-' };
-    let bits = (0..9).rev().zip("rwxrwxrwx".chars()).map(|(shift, letter)| bit(shift, letter));
+    let bit = |shift: u32, letter| {
+        if own.mode() >> shift & 1 == 1 {
+            letter
+        } else {
+            '-'
+        }
+    };
+    let bits = (0..9)
+        .rev()
+        .zip("rwxrwxrwx".chars())
+        .map(|(shift, letter)| bit(shift, letter));
     std::iter::once(first).chain(bits).collect()
 }
 
 fn modified(own: &fs::Metadata) -> String {
     let nanoseconds = i32::try_from(own.mtime_nsec()).unwrap_or_default();
-    Timestamp::new(own.mtime(), nanoseconds).unwrap_or(Timestamp::UNIX_EPOCH).to_string()
+    Timestamp::new(own.mtime(), nanoseconds)
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+        .to_string()
 }

@@ -15,7 +15,9 @@ use std::sync::Arc;
 
 /// The routes.
 pub fn service(sandbox: Arc<Sandbox>) -> Router {
-    Router::new().route("/files", get(read).post(write)).with_state(sandbox)
+    Router::new()
+        .route("/files", get(read).post(write))
+        .with_state(sandbox)
 }
 
 /// An answer of `/files` that is not the file: `{"code": status, "message": text}`.
@@ -31,7 +33,10 @@ pub struct FilesError {
 impl FilesError {
     /// An error with this text.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into() }
+        Self {
+            status,
+            message: message.into(),
+        }
     }
 
     /// 400.
@@ -70,9 +75,14 @@ pub struct Caller {
 impl Caller {
     fn new(sandbox: &Sandbox, username: Option<&str>) -> Result<Self, FilesError> {
         let identity = sandbox.identity();
-        let name = username.filter(|name| !name.is_empty()).unwrap_or(&identity.default_user);
+        let name = username
+            .filter(|name| !name.is_empty())
+            .unwrap_or(&identity.default_user);
         match user::find(name) {
-            Ok(Some(user)) => Ok(Self { user, workdir: identity.default_workdir.clone() }),
+            Ok(Some(user)) => Ok(Self {
+                user,
+                workdir: identity.default_workdir.clone(),
+            }),
             Ok(None) => Err(FilesError::new(
                 StatusCode::UNAUTHORIZED,
                 format!("error looking up user '{name}': user: unknown user {name}"),

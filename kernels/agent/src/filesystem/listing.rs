@@ -33,7 +33,9 @@ pub fn list(root: &Path, depth: u32) -> Result<Vec<Entry>, ListError> {
             return Err(ListError::TooMany);
         }
         // Files come and go while we look; those that went are not listed.
-        let Ok(entry) = Entry::of(&path, &mut names) else { continue };
+        let Ok(entry) = Entry::of(&path, &mut names) else {
+            continue;
+        };
         entries.push(entry);
         let is_directory = || std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir());
         if level < depth && is_directory() {
@@ -53,7 +55,10 @@ fn children(directory: &Path, level: u32) -> Result<Vec<(PathBuf, u32)>, ListErr
         }
     }
     names.sort_unstable_by(|a, b| b.cmp(a));
-    Ok(names.into_iter().map(|name| (directory.join(name), level)).collect())
+    Ok(names
+        .into_iter()
+        .map(|name| (directory.join(name), level))
+        .collect())
 }
 
 #[cfg(test)]
@@ -65,7 +70,13 @@ mod tests {
         let entries = serde_json::to_value(list(root, depth).unwrap()).unwrap();
         let path = |entry: &Value| entry["path"].as_str().unwrap().to_owned();
         let below = |path: String| path[root.to_str().unwrap().len() + 1..].to_owned();
-        entries.as_array().unwrap().iter().map(path).map(below).collect()
+        entries
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(path)
+            .map(below)
+            .collect()
     }
 
     #[test]

@@ -35,7 +35,9 @@ pub fn from_headers(headers: &HeaderMap) -> Result<Metadata, FilesError> {
     let mut metadata = Metadata::new();
     for (name, value) in headers {
         // Header names are lower-cased by the library, as the contract wants keys to be.
-        let Some(key) = name.as_str().strip_prefix(HEADER) else { continue };
+        let Some(key) = name.as_str().strip_prefix(HEADER) else {
+            continue;
+        };
         let value = value.as_bytes();
         if key.is_empty() {
             return Err(bad("a key is empty".into()));
@@ -48,7 +50,10 @@ pub fn from_headers(headers: &HeaderMap) -> Result<Metadata, FilesError> {
         }
         metadata.insert(key.to_owned(), String::from_utf8_lossy(value).into_owned());
     }
-    let total: usize = metadata.iter().map(|(k, v)| ATTRIBUTE.len() + k.len() + v.len()).sum();
+    let total: usize = metadata
+        .iter()
+        .map(|(k, v)| ATTRIBUTE.len() + k.len() + v.len())
+        .sum();
     if total > MAX_TOTAL {
         return Err(bad(format!("{total} bytes are more than {MAX_TOTAL}")));
     }
@@ -62,7 +67,10 @@ pub fn replace(file: &File, metadata: &Metadata) -> Result<(), Errno> {
         Ok(length) => &names[..length.min(MAX_NAMES)],
         Err(_) => &[],
     };
-    for name in known.split(|byte| *byte == 0).filter(|n| n.starts_with(ATTRIBUTE.as_bytes())) {
+    for name in known
+        .split(|byte| *byte == 0)
+        .filter(|n| n.starts_with(ATTRIBUTE.as_bytes()))
+    {
         let kept = std::str::from_utf8(&name[ATTRIBUTE.len()..])
             .is_ok_and(|key| metadata.contains_key(key));
         if !kept {
@@ -92,9 +100,13 @@ pub fn read(path: &std::path::Path) -> Metadata {
     }
     let Ok(length) = length else { return metadata };
     for name in names[..length.min(names.len())].split(|byte| *byte == 0) {
-        let Some(key) = name.strip_prefix(ATTRIBUTE.as_bytes()) else { continue };
+        let Some(key) = name.strip_prefix(ATTRIBUTE.as_bytes()) else {
+            continue;
+        };
         let mut value = vec![0; MAX_TOTAL];
-        let Ok(length) = rustix::fs::lgetxattr(path, name, &mut value) else { continue };
+        let Ok(length) = rustix::fs::lgetxattr(path, name, &mut value) else {
+            continue;
+        };
         value.truncate(length);
         if let (Ok(key), Ok(value)) = (std::str::from_utf8(key), String::from_utf8(value)) {
             metadata.insert(key.to_owned(), value);
@@ -130,7 +142,12 @@ mod tests {
             &[("x-metadata-a", &[b'x'; 4096])],
         ];
         for pairs in bad {
-            assert!(parse(pairs).unwrap_err().message.starts_with("invalid metadata: "));
+            assert!(
+                parse(pairs)
+                    .unwrap_err()
+                    .message
+                    .starts_with("invalid metadata: ")
+            );
         }
     }
 
@@ -146,7 +163,10 @@ mod tests {
             replace(file.as_file(), &Metadata::new()).unwrap();
             assert_eq!(read(file.path()), Metadata::new());
             let mut value = [0; 4];
-            assert_eq!(rustix::fs::fgetxattr(file.as_file(), "user.x", &mut value), Ok(1));
+            assert_eq!(
+                rustix::fs::fgetxattr(file.as_file(), "user.x", &mut value),
+                Ok(1)
+            );
         }
     }
 }

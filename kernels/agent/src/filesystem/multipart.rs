@@ -46,7 +46,9 @@ where
             )));
         }
         if seen.len() > MAX_FILES {
-            return Err(FilesError::bad(format!("more than {MAX_FILES} files in one request")));
+            return Err(FilesError::bad(format!(
+                "more than {MAX_FILES} files in one request"
+            )));
         }
         written.push(target::write(target, caller.user.clone(), metadata, part).await?);
     }

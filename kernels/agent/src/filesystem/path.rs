@@ -95,11 +95,18 @@ mod tests {
             ("../../../../etc", None, "/etc"),
             ("/", None, "/"),
         ] {
-            assert_eq!(resolve(path, &user(), workdir).unwrap(), Path::new(expected), "{path}");
+            assert_eq!(
+                resolve(path, &user(), workdir).unwrap(),
+                Path::new(expected),
+                "{path}"
+            );
         }
         assert_eq!(resolve("~root/x", &user(), None), Err(PathError::OtherHome));
         assert_eq!(resolve("a\0b", &user(), None), Err(PathError::Nul));
-        assert_eq!(resolve(&"a".repeat(5000), &user(), None), Err(PathError::TooLong));
+        assert_eq!(
+            resolve(&"a".repeat(5000), &user(), None),
+            Err(PathError::TooLong)
+        );
     }
 
     proptest! {

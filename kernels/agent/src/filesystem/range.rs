@@ -66,12 +66,20 @@ pub fn select(headers: &HeaderMap, size: u64, modified: SystemTime) -> Part {
 
 /// `bytes=first-last`, `bytes=first-` or `bytes=-count`.
 fn parse(range: &str, size: u64) -> Part {
-    let Some((unit, set)) = range.split_once('=') else { return Part::Whole };
+    let Some((unit, set)) = range.split_once('=') else {
+        return Part::Whole;
+    };
     if !unit.trim().eq_ignore_ascii_case("bytes") || set.contains(',') {
         return Part::Whole;
     }
-    let Some((first, last)) = set.trim().split_once('-') else { return Part::OutOfRange };
-    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok());
+    let Some((first, last)) = set.trim().split_once('-') else {
+        return Part::OutOfRange;
+    };
+    let number = |text: &str| {
+        text.bytes()
+            .all(|b| b.is_ascii_digit())
+            .then(|| text.parse().ok())
+    };
     let bounds: (Option<u64>, Option<u64>) = match (first, last) {
         ("", "") => return Part::OutOfRange,
         ("", count) => match number(count).flatten() {
@@ -84,7 +92,9 @@ fn parse(range: &str, size: u64) -> Part {
             None => return Part::OutOfRange,
         },
     };
-    let (Some(first), last) = bounds else { return Part::OutOfRange };
+    let (Some(first), last) = bounds else {
+        return Part::OutOfRange;
+    };
     let end = last.map_or(size, |last: u64| last.saturating_add(1).min(size));
     if first >= end {
         return Part::OutOfRange;
@@ -111,7 +121,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
-        pairs.iter().map(|(n, v)| (n.clone(), HeaderValue::from_str(v).unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(n, v)| (n.clone(), HeaderValue::from_str(v).unwrap()))
+            .collect()
     }
 
     #[test]
@@ -130,14 +143,21 @@ mod tests {
             ("lines=1-2", Part::Whole),
         ] {
             let headers = headers(&[(header::RANGE, range)]);
-            assert_eq!(select(&headers, 10, SystemTime::UNIX_EPOCH), expected, "{range}");
+            assert_eq!(
+                select(&headers, 10, SystemTime::UNIX_EPOCH),
+                expected,
+                "{range}"
+            );
         }
     }
 
     #[test]
     fn conditions() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_000_000_500);
-        let (same, before) = ("Mon, 12 Jan 1970 13:46:40 GMT", "Mon, 12 Jan 1970 13:46:39 GMT");
+        let (same, before) = (
+            "Mon, 12 Jan 1970 13:46:40 GMT",
+            "Mon, 12 Jan 1970 13:46:39 GMT",
+        );
         for (pairs, expected) in [
             (vec![(header::IF_MODIFIED_SINCE, same)], Part::NotModified),
             (vec![(header::IF_MODIFIED_SINCE, before)], Part::Whole),
@@ -145,8 +165,14 @@ mod tests {
             (vec![(header::IF_UNMODIFIED_SINCE, same)], Part::Whole),
             (vec![(header::IF_NONE_MATCH, "*")], Part::NotModified),
             (vec![(header::IF_MATCH, "\"x\"")], Part::Changed),
-            (vec![(header::RANGE, "bytes=0-0"), (header::IF_RANGE, same)], Part::Range(0, 1)),
-            (vec![(header::RANGE, "bytes=0-0"), (header::IF_RANGE, before)], Part::Whole),
+            (
+                vec![(header::RANGE, "bytes=0-0"), (header::IF_RANGE, same)],
+                Part::Range(0, 1),
+            ),
+            (
+                vec![(header::RANGE, "bytes=0-0"), (header::IF_RANGE, before)],
+                Part::Whole,
+            ),
         ] {
             assert_eq!(select(&headers(&pairs), 10, now), expected, "{pairs:?}");
         }

@@ -136,7 +136,9 @@ async fn list_dir(State(sandbox): Shared, request: Request<Body>) -> Response<Bo
             let meta = fs::metadata(&path).map_err(|error| missing(&path, &error))?;
             if !meta.is_dir() {
                 let shown = path.display();
-                return Err(ConnectError::invalid(format!("path is not a directory: {shown}")));
+                return Err(ConnectError::invalid(format!(
+                    "path is not a directory: {shown}"
+                )));
             }
             let entries = listing::list(&path, message.depth.0).map_err(|error| match error {
                 ListError::System(error) => missing(&path, &error),
@@ -190,7 +192,10 @@ fn look(path: &Path) -> Result<EntryAnswer, ConnectError> {
 }
 
 fn is_missing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 fn missing(path: &Path, error: &io::Error) -> ConnectError {

@@ -47,16 +47,26 @@ pub async fn write<E: std::fmt::Display>(
         let (path, metadata) = (path.clone(), metadata.clone());
         move || prepare(&path, &user, &metadata)
     });
-    let file = prepared.await.map_err(|error| FilesError::internal(error.to_string()))??;
+    let file = prepared
+        .await
+        .map_err(|error| FilesError::internal(error.to_string()))??;
     let mut writer = BufWriter::with_capacity(BUFFER, tokio::fs::File::from_std(file));
     let mut body = std::pin::pin!(body);
     while let Some(piece) = body.next().await {
         let piece = piece.map_err(|error| FilesError::bad(format!("unreadable body: {error}")))?;
-        writer.write_all(&piece).await.map_err(|error| failed(&path, &error))?;
+        writer
+            .write_all(&piece)
+            .await
+            .map_err(|error| failed(&path, &error))?;
     }
     // Only a flush tells of the last write's error.
-    writer.flush().await.map_err(|error| failed(&path, &error))?;
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    writer
+        .flush()
+        .await
+        .map_err(|error| failed(&path, &error))?;
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
     Ok(Written {
         name: name.unwrap_or_default(),
         path,
@@ -114,7 +124,9 @@ fn failed(path: &Path, error: &io::Error) -> FilesError {
 
 /// Inodes and bytes run out with the same error, so ask which it was.
 fn no_space(path: &Path) -> &'static str {
-    let place = path.ancestors().find_map(|place| rustix::fs::statvfs(place).ok());
+    let place = path
+        .ancestors()
+        .find_map(|place| rustix::fs::statvfs(place).ok());
     match place {
         // File systems without a number of inodes say 0 of 0.
         Some(place) if place.f_favail == 0 && place.f_files > 0 => "not enough inodes available",

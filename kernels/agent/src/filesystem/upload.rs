@@ -25,12 +25,20 @@ pub async fn answer(
 ) -> Result<Response, FilesError> {
     let headers = request.headers().clone();
     let metadata = metadata::from_headers(&headers)?;
-    let kind = text(&headers, header::CONTENT_TYPE).unwrap_or_default().to_owned();
-    let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let kind = text(&headers, header::CONTENT_TYPE)
+        .unwrap_or_default()
+        .to_owned();
+    let essence = kind
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     let written: Vec<Written> = match essence.as_str() {
         "multipart/form-data" => {
-            let boundary = multer::parse_boundary(&kind)
-                .map_err(|error| FilesError::bad(format!("error parsing multipart form: {error}")))?;
+            let boundary = multer::parse_boundary(&kind).map_err(|error| {
+                FilesError::bad(format!("error parsing multipart form: {error}"))
+            })?;
             let body = plain(&headers, request.into_body())?;
             multipart::receive(caller, path, boundary, &metadata, body).await?
         }
@@ -58,14 +66,19 @@ fn plain(
     body: Body,
 ) -> Result<BoxStream<'static, io::Result<Bytes>>, FilesError> {
     let body = body.into_data_stream().map_err(io::Error::other);
-    match text(headers, header::CONTENT_ENCODING).map(|e| e.trim().to_ascii_lowercase()).as_deref() {
+    match text(headers, header::CONTENT_ENCODING)
+        .map(|e| e.trim().to_ascii_lowercase())
+        .as_deref()
+    {
         None | Some("" | "identity") => Ok(body.boxed()),
         Some("gzip" | "x-gzip") => {
             let mut decoder = GzipDecoder::new(StreamReader::new(body));
             decoder.multiple_members(true);
             Ok(ReaderStream::with_capacity(decoder, UNPACKED).boxed())
         }
-        Some(other) => Err(FilesError::bad(format!("content encoding '{other}' is not supported"))),
+        Some(other) => Err(FilesError::bad(format!(
+            "content encoding '{other}' is not supported"
+        ))),
     }
 }
 

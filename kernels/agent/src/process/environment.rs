@@ -50,13 +50,20 @@ pub fn directory(
     request: Option<&str>,
 ) -> Result<PathBuf, ConnectError> {
     let request = request.filter(|path| !path.is_empty());
-    let path = resolve(request.unwrap_or_default(), user, identity.default_workdir.as_deref())
-        .map_err(|error| ConnectError::invalid(error.to_string()))?;
+    let path = resolve(
+        request.unwrap_or_default(),
+        user,
+        identity.default_workdir.as_deref(),
+    )
+    .map_err(|error| ConnectError::invalid(error.to_string()))?;
     if path.is_dir() {
         return Ok(path);
     }
     match request {
-        Some(_) => Err(ConnectError::invalid(format!("cwd '{}' does not exist", path.display()))),
+        Some(_) => Err(ConnectError::invalid(format!(
+            "cwd '{}' does not exist",
+            path.display()
+        ))),
         None if user.home.is_dir() => Ok(user.home.clone()),
         None => Ok(Path::new("/").to_owned()),
     }

@@ -87,9 +87,15 @@ mod tests {
     fn output_is_the_same_as_through_a_json_library() {
         for length in [0, 1, 2, 3, 8192, 32768] {
             let bytes = Bytes::from(vec![0xe2; length]);
-            let written = data(&Piece { source: Source::Stdout, bytes: bytes.clone() });
+            let written = data(&Piece {
+                source: Source::Stdout,
+                bytes: bytes.clone(),
+            });
             let text = BASE64_STANDARD.encode(&bytes);
-            assert_eq!(written, envelope::message(&json!({"event": {"data": {"stdout": text}}})));
+            assert_eq!(
+                written,
+                envelope::message(&json!({"event": {"data": {"stdout": text}}}))
+            );
         }
     }
 

@@ -23,14 +23,27 @@ impl Input {
     /// Writes all of it, at the pace of the process.
     pub async fn write(&self, input: &ProcessInput) -> Result<(), ConnectError> {
         match (input, self) {
-            (ProcessInput { stdin: Some(bytes), .. }, Self::Pipe(pipe)) => {
+            (
+                ProcessInput {
+                    stdin: Some(bytes), ..
+                },
+                Self::Pipe(pipe),
+            ) => {
                 let mut pipe = pipe.lock().await;
                 let pipe = pipe.as_mut().ok_or_else(|| internal("stdin is closed"))?;
-                pipe.write_all(&bytes.0).await.map_err(|error| failed(&error))
+                pipe.write_all(&bytes.0)
+                    .await
+                    .map_err(|error| failed(&error))
             }
-            (ProcessInput { pty: Some(bytes), .. }, Self::Terminal(terminal)) => {
-                terminal.write_all(&bytes.0).await.map_err(|error| failed(&error))
-            }
+            (
+                ProcessInput {
+                    pty: Some(bytes), ..
+                },
+                Self::Terminal(terminal),
+            ) => terminal
+                .write_all(&bytes.0)
+                .await
+                .map_err(|error| failed(&error)),
             (ProcessInput { stdin: Some(_), .. }, Self::Terminal(_)) => {
                 Err(internal("the process has a terminal; send pty input"))
             }
@@ -38,7 +51,9 @@ impl Input {
                 Err(internal("stdin is not open"))
             }
             (ProcessInput { pty: Some(_), .. }, _) => Err(internal("the process has no terminal")),
-            _ => Err(ConnectError::invalid("neither stdin nor pty input is given")),
+            _ => Err(ConnectError::invalid(
+                "neither stdin nor pty input is given",
+            )),
         }
     }
 

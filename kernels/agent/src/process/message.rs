@@ -14,10 +14,18 @@ pub struct ProcessConfig {
     #[serde(default, deserialize_with = "or_default")]
     pub cmd: String,
     /// Its arguments.
-    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "or_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub args: Vec<String>,
     /// Variables of this process only.
-    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "or_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub envs: BTreeMap<String, String>,
     /// Its working directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]

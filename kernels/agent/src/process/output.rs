@@ -90,9 +90,16 @@ impl Output {
             if state.watchers.len() >= MAX_WATCHERS {
                 return None;
             }
-            state.watchers.push(Place { pieces: sender, cut: cut.clone() });
+            state.watchers.push(Place {
+                pieces: sender,
+                cut: cut.clone(),
+            });
         }
-        Some(Watcher { pieces, cut, output: self.clone() })
+        Some(Watcher {
+            pieces,
+            cut,
+            output: self.clone(),
+        })
     }
 
     /// Hands a piece to all watchers; waits for those that are behind.
@@ -101,11 +108,16 @@ impl Output {
         if watchers.is_empty() {
             return;
         }
-        let piece = Piece { source, bytes: Bytes::copy_from_slice(bytes) };
+        let piece = Piece {
+            source,
+            bytes: Bytes::copy_from_slice(bytes),
+        };
         for place in watchers {
             if self.deliver(&place.pieces, &piece).await.is_err() {
                 place.cut.store(true, Ordering::Release);
-                self.lock().watchers.retain(|other| !other.pieces.same_channel(&place.pieces));
+                self.lock()
+                    .watchers
+                    .retain(|other| !other.pieces.same_channel(&place.pieces));
             }
         }
     }
@@ -159,7 +171,10 @@ mod tests {
     use super::*;
 
     fn output(text: &'static str) -> Next {
-        Next::Output(Piece { source: Source::Stdout, bytes: Bytes::from_static(text.as_bytes()) })
+        Next::Output(Piece {
+            source: Source::Stdout,
+            bytes: Bytes::from_static(text.as_bytes()),
+        })
     }
 
     #[tokio::test(start_paused = true)]

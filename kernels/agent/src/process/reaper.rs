@@ -67,15 +67,10 @@ impl Child {
         *self.exit.borrow()
     }
 
-    /// Signals this process alone. `false` when it has already been reaped.
-    pub fn signal(&self, signal: i32) -> bool {
-        self.reaper.signal(self.pid, signal, false)
-    }
-
     /// Signals its whole process group: every child leads one. `false` when the leader has
     /// already been reaped.
     pub fn signal_group(&self, signal: i32) -> bool {
-        self.reaper.signal(self.pid, signal, true)
+        self.reaper.signal_group(self.pid, signal)
     }
 }
 
@@ -87,7 +82,9 @@ pub struct Reaper {
 impl Reaper {
     /// Starts to reap, on a task of its own that never ends.
     pub fn start() -> io::Result<Arc<Self>> {
-        let reaper = Arc::new(Self { children: Mutex::new(HashMap::new()) });
+        let reaper = Arc::new(Self {
+            children: Mutex::new(HashMap::new()),
+        });
         let mut ended = signal(SignalKind::child())?;
         let this = reaper.clone();
         tokio::spawn(async move {
@@ -111,18 +108,23 @@ impl Reaper {
         let pid = fork()?;
         let (sender, exit) = watch::channel(None);
         children.insert(pid, sender);
-        Ok(Child { pid, exit, reaper: self.clone() })
+        Ok(Child {
+            pid,
+            exit,
+            reaper: self.clone(),
+        })
     }
 
-    fn signal(&self, pid: Pid, signal: i32, group: bool) -> bool {
+    fn signal_group(&self, pid: Pid, signal: i32) -> bool {
         let children = self.lock();
         if !children.contains_key(&pid) {
             return false;
         }
-        let target = if group { -pid.0 } else { pid.0 };
-        // SAFETY: plain system call. `pid` is greater than one and is an unreaped child of
-        // ours, since it is in the table and the lock is held; so the number is not reused.
-        unsafe { libc::kill(target, signal) == 0 }
+        // SAFETY: plain system call. `pid` is greater than one, so its negative is one group,
+        // and it is an unreaped child of ours, since it is in the table and the lock is held;
+        // so the number is not reused. The group comes to be a moment after the fork; before
+        // that there is only the process.
+        unsafe { libc::kill(-pid.0, signal) == 0 || libc::kill(pid.0, signal) == 0 }
     }
 
     /// Takes every exit that is there.

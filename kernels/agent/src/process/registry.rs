@@ -30,7 +30,9 @@ impl Registry {
         if processes.len() < MAX_PROCESSES {
             return Ok(());
         }
-        let ended = processes.values().find(|process| process.output.exit().is_some());
+        let ended = processes
+            .values()
+            .find(|process| process.output.exit().is_some());
         let Some(pid) = ended.map(|process| process.pid()) else {
             return Err(ConnectError::new(
                 Code::ResourceExhausted,
@@ -51,7 +53,10 @@ impl Registry {
         tokio::time::sleep(KEEP).await;
         let mut processes = self.lock();
         let pid = process.pid();
-        if processes.get(&pid).is_some_and(|known| Arc::ptr_eq(known, process)) {
+        if processes
+            .get(&pid)
+            .is_some_and(|known| Arc::ptr_eq(known, process))
+        {
             processes.remove(&pid);
         }
     }
@@ -92,11 +97,17 @@ impl Registry {
     /// Those that still run.
     pub fn list(&self) -> Vec<ProcessInfo> {
         let processes = self.lock();
-        processes.values().filter(|p| p.is_running()).map(|process| process.info()).collect()
+        processes
+            .values()
+            .filter(|p| p.is_running())
+            .map(|process| process.info())
+            .collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Pid, Arc<Process>>> {
-        self.processes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.processes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,13 +1,13 @@
 //! `process.Process`: its eight methods (section 4.4 of the contract).
 
 use super::event;
+use super::input::Input;
 use super::live::Process;
 use super::message::{
     Empty, ListResponse, SelectRequest, SendInputRequest, SendSignalRequest, StartRequest,
     StreamInputRequest, UpdateRequest,
 };
 use super::output::{Next, Watcher};
-use super::input::Input;
 use super::reaper::Reaper;
 use super::registry::Registry;
 use super::start::Starter;
@@ -36,14 +36,20 @@ pub fn service(sandbox: Arc<Sandbox>, reaper: Arc<Reaper>) -> Router {
         .route("/process.Process/StreamInput", any(stream_input))
         .route("/process.Process/SendSignal", any(send_signal))
         .route("/process.Process/CloseStdin", any(close_stdin))
-        .with_state(Arc::new(Starter { sandbox, reaper, registry }))
+        .with_state(Arc::new(Starter {
+            sandbox,
+            reaper,
+            registry,
+        }))
 }
 
 type Shared = State<Arc<Starter>>;
 
 async fn list(State(starter): Shared, request: Request<Body>) -> Response<Body> {
     unary(request, |_, _: Empty| async move {
-        Ok(ListResponse { processes: starter.registry.list() })
+        Ok(ListResponse {
+            processes: starter.registry.list(),
+        })
     })
     .await
 }
@@ -71,7 +77,9 @@ async fn connect(State(starter): Shared, request: Request<Body>) -> Response<Bod
 async fn update(State(starter): Shared, request: Request<Body>) -> Response<Body> {
     unary(request, |_, message: UpdateRequest| async move {
         let process = starter.registry.find_running(&message.process)?;
-        let Some(pty) = message.pty else { return Ok(Empty {}) };
+        let Some(pty) = message.pty else {
+            return Ok(Empty {});
+        };
         match &process.input {
             Input::Terminal(terminal) => terminal
                 .resize(pty.size)
@@ -132,14 +140,22 @@ async fn send_signal(State(starter): Shared, request: Request<Body>) -> Response
             return Ok(Empty {});
         }
         let pid = process.pid().as_u32();
-        Err(ConnectError::new(Code::NotFound, format!("process with pid {pid} not found")))
+        Err(ConnectError::new(
+            Code::NotFound,
+            format!("process with pid {pid} not found"),
+        ))
     })
     .await
 }
 
 async fn close_stdin(State(starter): Shared, request: Request<Body>) -> Response<Body> {
     unary(request, |_, message: SelectRequest| async move {
-        starter.registry.find_running(&message.process)?.input.close().await?;
+        starter
+            .registry
+            .find_running(&message.process)?
+            .input
+            .close()
+            .await?;
         Ok(Empty {})
     })
     .await

@@ -206,9 +206,16 @@ impl Prepared {
 
     fn descriptors(&self) -> (RawFd, RawFd, RawFd, bool) {
         match &self.stdio {
-            Stdio::Separate { stdin, stdout, stderr } => {
-                (stdin.as_raw_fd(), stdout.as_raw_fd(), stderr.as_raw_fd(), false)
-            }
+            Stdio::Separate {
+                stdin,
+                stdout,
+                stderr,
+            } => (
+                stdin.as_raw_fd(),
+                stdout.as_raw_fd(),
+                stderr.as_raw_fd(),
+                false,
+            ),
             Stdio::Terminal(end) => (end.as_raw_fd(), end.as_raw_fd(), end.as_raw_fd(), true),
         }
     }
@@ -255,6 +262,9 @@ fn invalid(why: &'static str) -> io::Error {
 
 /// `/dev/null`, for a child that has nothing to read or that nobody listens to.
 pub fn null() -> io::Result<OwnedFd> {
-    let file = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?;
     Ok(file.into())
 }

@@ -77,7 +77,11 @@ type Ends = (Stdio, Input, Streams);
 fn terminal(size: super::message::Size, user: &User) -> io::Result<Ends> {
     let (ours, theirs) = Terminal::open(size, user)?;
     let ours = Arc::new(ours);
-    Ok((Stdio::Terminal(theirs), Input::Terminal(ours.clone()), Streams::Terminal(ours)))
+    Ok((
+        Stdio::Terminal(theirs),
+        Input::Terminal(ours.clone()),
+        Streams::Terminal(ours),
+    ))
 }
 
 fn pipes(with_stdin: bool) -> io::Result<Ends> {
@@ -89,7 +93,15 @@ fn pipes(with_stdin: bool) -> io::Result<Ends> {
     };
     let (stdout, output) = outgoing()?;
     let (stderr, errors) = outgoing()?;
-    Ok((Stdio::Separate { stdin, stdout, stderr }, input, Streams::Pipes(output, errors)))
+    Ok((
+        Stdio::Separate {
+            stdin,
+            stdout,
+            stderr,
+        },
+        input,
+        Streams::Pipes(output, errors),
+    ))
 }
 
 fn refused(error: io::Error) -> ConnectError {

@@ -8,8 +8,8 @@ use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use tokio::io::unix::AsyncFd;
 use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// The agent's end of a terminal.
 pub struct Terminal {
@@ -19,9 +19,8 @@ pub struct Terminal {
 impl Terminal {
     /// Opens a terminal for a user. Returns our end and the child's.
     pub fn open(size: Size, user: &User) -> io::Result<(Self, OwnedFd)> {
-        let ours = rustix::pty::openpt(
-            OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC,
-        )?;
+        let ours =
+            rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         rustix::pty::grantpt(&ours)?;
         rustix::pty::unlockpt(&ours)?;
         let name = rustix::pty::ptsname(&ours, Vec::new())?;
@@ -36,12 +35,18 @@ impl Terminal {
         let _ = rustix::fs::fchown(&theirs, owner, None);
         rustix::termios::tcsetwinsize(&ours, winsize(size))?;
         rustix::io::ioctl_fionbio(&ours, true)?;
-        Ok((Self { descriptor: AsyncFd::new(ours)? }, theirs))
+        // SAFETY: `OwnedFd` always gives the same, open descriptor, and closes it only after it
+        // was taken out of the runtime again.
+        let descriptor = unsafe { AsyncFd::register(ours) }?;
+        Ok((Self { descriptor }, theirs))
     }
 
     /// Changes the size; the programs in the terminal get SIGWINCH.
     pub fn resize(&self, size: Size) -> io::Result<()> {
-        Ok(rustix::termios::tcsetwinsize(self.descriptor.as_fd(), winsize(size))?)
+        Ok(rustix::termios::tcsetwinsize(
+            self.descriptor.as_fd(),
+            winsize(size),
+        )?)
     }
 
     /// Reads what was written to the terminal; 0 when nobody has it open any more.
@@ -77,5 +82,10 @@ impl Terminal {
 fn winsize(size: Size) -> Winsize {
     // More than 65535 columns do not fit the kernel's structure.
     let clamp = |number: u32| u16::try_from(number).unwrap_or(u16::MAX);
-    Winsize { ws_row: clamp(size.rows.0), ws_col: clamp(size.cols.0), ws_xpixel: 0, ws_ypixel: 0 }
+    Winsize {
+        ws_row: clamp(size.rows.0),
+        ws_col: clamp(size.cols.0),
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    }
 }

@@ -33,7 +33,10 @@ pub struct User {
 /// Looks a user up by name. `Ok(None)` when there is no such user.
 pub fn find(name: &str) -> io::Result<Option<User>> {
     let passwd = read("/etc/passwd")?;
-    let Some(mut user) = passwd.lines().filter_map(parse_user).find(|user| user.name == name)
+    let Some(mut user) = passwd
+        .lines()
+        .filter_map(parse_user)
+        .find(|user| user.name == name)
     else {
         return Ok(None);
     };
@@ -45,13 +48,21 @@ pub fn find(name: &str) -> io::Result<Option<User>> {
 /// Name of a user number, for listings.
 pub fn name_of(uid: u32) -> Option<String> {
     let passwd = read("/etc/passwd").ok()?;
-    passwd.lines().filter_map(parse_user).find(|user| user.uid == uid).map(|user| user.name)
+    passwd
+        .lines()
+        .filter_map(parse_user)
+        .find(|user| user.uid == uid)
+        .map(|user| user.name)
 }
 
 /// Name of a group number, for listings.
 pub fn group_name_of(gid: u32) -> Option<String> {
     let groups = read("/etc/group").ok()?;
-    groups.lines().filter_map(parse_group).find(|group| group.1 == gid).map(|group| group.0.into())
+    groups
+        .lines()
+        .filter_map(parse_group)
+        .find(|group| group.1 == gid)
+        .map(|group| group.0.into())
 }
 
 fn read(path: &str) -> io::Result<String> {
@@ -66,7 +77,10 @@ fn parse_user(line: &str) -> Option<User> {
     let name = fields.next().filter(|name| !name.is_empty())?;
     let uid = fields.nth(1)?.parse().ok()?;
     let gid = fields.next()?.parse().ok()?;
-    let home = fields.nth(1).filter(|home| home.starts_with('/')).unwrap_or("/");
+    let home = fields
+        .nth(1)
+        .filter(|home| home.starts_with('/'))
+        .unwrap_or("/");
     let shell = fields.next().unwrap_or_default();
     Some(User {
         name: name.into(),
@@ -105,12 +119,23 @@ mod tests {
 
     #[test]
     fn lines_that_make_no_sense_are_skipped() {
-        for line in ["", ":", "a:b:c", "a:x:-1:0::/:", "#c", "x:y:1", "a:x:99999999999:0::/:"] {
+        for line in [
+            "",
+            ":",
+            "a:b:c",
+            "a:x:-1:0::/:",
+            "#c",
+            "x:y:1",
+            "a:x:99999999999:0::/:",
+        ] {
             assert_eq!(parse_user(line), None, "{line}");
         }
         let user = parse_user("user:x:1000:1001:A,B:/home/user:/bin/bash").unwrap();
         assert_eq!((user.uid, user.gid), (1000, 1001));
-        assert_eq!((user.home.as_path(), user.shell.as_str()), ("/home/user".as_ref(), "/bin/bash"));
+        assert_eq!(
+            (user.home.as_path(), user.shell.as_str()),
+            ("/home/user".as_ref(), "/bin/bash")
+        );
     }
 
     #[test]

@@ -9,10 +9,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 #[tokio::test]
 async fn health_and_variables() {
     let agent = Agent::start().await;
-    let health = agent.send(Request::get("http://envd/health").body("").unwrap()).await;
+    let health = agent
+        .send(Request::get("http://envd/health").body("").unwrap())
+        .await;
     assert_eq!(health.status(), 204);
     assert_eq!(health.headers()["cache-control"], "no-store");
-    let envs = agent.send(Request::get("http://envd/envs").body("").unwrap()).await;
+    let envs = agent
+        .send(Request::get("http://envd/envs").body("").unwrap())
+        .await;
     let envs = envs.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(
         serde_json::from_slice::<Value>(&envs).unwrap(),
@@ -46,16 +50,27 @@ async fn nonsense_gets_an_answer_and_changes_nothing() {
         (b"[]", "application/json", 400),
         (br#"{"process":{"pid":-1}}"#, "application/json", 400),
         (br#"{"process":{"pid":1}}"#, "application/json", 404),
-        (br#"{"process":{"pid":4294967295}}"#, "application/json", 404),
+        (
+            br#"{"process":{"pid":4294967295}}"#,
+            "application/json",
+            404,
+        ),
         (b"{}", "application/json", 400),
         (b"{}", "application/proto", 415),
     ] {
         let answer = agent.send(post(body, kind)).await;
         assert_eq!(answer.status(), status, "{}", String::from_utf8_lossy(body));
     }
-    let (status, error) = agent.call("filesystem.Filesystem/Nonsense", json!({})).await;
-    assert_eq!((status, error["code"].as_str()), (501, Some("unimplemented")));
-    let mut events = agent.stream("process.Process/Nonsense", json!({}), &[]).await;
+    let (status, error) = agent
+        .call("filesystem.Filesystem/Nonsense", json!({}))
+        .await;
+    assert_eq!(
+        (status, error["code"].as_str()),
+        (501, Some("unimplemented"))
+    );
+    let mut events = agent
+        .stream("process.Process/Nonsense", json!({}), &[])
+        .await;
     assert_eq!(events.next().await.1["error"]["code"], "unimplemented");
     assert_eq!(agent.call("process.Process/List", json!({})).await.0, 200);
 }
@@ -80,6 +95,15 @@ async fn a_port_is_reached_through_a_tunnel() {
     tunnel.read_to_end(&mut rest).await.unwrap();
     assert_eq!(rest, b"pong");
     // Port 1 is not one that is handed out while this test runs.
-    assert_eq!(agent.send(connect("127.0.0.1:1".into())).await.status(), 502);
-    assert_eq!(agent.send(connect(format!("10.0.0.1:{port}"))).await.status(), 400);
+    assert_eq!(
+        agent.send(connect("127.0.0.1:1".into())).await.status(),
+        502
+    );
+    assert_eq!(
+        agent
+            .send(connect(format!("10.0.0.1:{port}")))
+            .await
+            .status(),
+        400
+    );
 }

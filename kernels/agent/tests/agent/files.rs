@@ -23,7 +23,9 @@ impl Answer {
     }
 
     fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 }
 
@@ -35,7 +37,12 @@ async fn get(agent: &Agent, path: &str, headers: &[(&str, &str)]) -> Answer {
     answer(agent, request.body(Bytes::new()).unwrap()).await
 }
 
-async fn post(agent: &Agent, query: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+async fn post(
+    agent: &Agent,
+    query: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> Answer {
     let mut request = Request::post(format!("http://envd/files?{query}"));
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -47,7 +54,11 @@ async fn answer(agent: &Agent, request: Request<Bytes>) -> Answer {
     let response = agent.send(request).await;
     let (parts, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+    Answer {
+        status: parts.status.as_u16(),
+        headers: parts.headers,
+        body,
+    }
 }
 
 const RAW: (&str, &str) = ("content-type", "application/octet-stream");
@@ -83,18 +94,33 @@ async fn what_is_written_is_read_again() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().display().to_string();
     let path = format!("{root}/new/dir/hello.txt");
-    let written = post(&agent, &format!("path={path}&username=nobody"), &[RAW], "hello").await;
+    let written = post(
+        &agent,
+        &format!("path={path}&username=nobody"),
+        &[RAW],
+        "hello",
+    )
+    .await;
     assert_eq!(written.status, 200, "{:?}", written.body);
-    assert_eq!(written.json(), json!([{"path": path, "name": "hello.txt", "type": "file"}]));
+    assert_eq!(
+        written.json(),
+        json!([{"path": path, "name": "hello.txt", "type": "file"}])
+    );
     let file = std::fs::metadata(&path).unwrap();
     let parent = std::fs::metadata(format!("{root}/new")).unwrap();
-    assert_eq!((file.mode() & 0o7777, parent.mode() & 0o7777), (0o644, 0o755));
+    assert_eq!(
+        (file.mode() & 0o7777, parent.mode() & 0o7777),
+        (0o644, 0o755)
+    );
     assert_eq!((file.uid(), parent.uid()), (65534, 65534));
     let read = get(&agent, &path, &[]).await;
     assert_eq!((read.status, &read.body[..]), (200, &b"hello"[..]));
     assert_eq!(read.header("content-length"), "5");
     assert_eq!(read.header("content-type"), "text/plain; charset=utf-8");
-    assert_eq!(read.header("content-disposition"), "inline; filename=hello.txt");
+    assert_eq!(
+        read.header("content-disposition"),
+        "inline; filename=hello.txt"
+    );
     assert_eq!(read.header("vary"), "Accept-Encoding");
     assert!(read.header("last-modified").ends_with("GMT"));
     let written = post(&agent, &format!("path={path}"), &[RAW], "").await;
@@ -119,14 +145,38 @@ async fn gzip_works_both_ways_and_ranges_are_never_compressed() {
     let plain = get(&agent, &path, &[]).await;
     assert_eq!(plain.header("content-length"), "3000000");
     assert!(plain.body == content);
-    let both = [("accept-encoding", "gzip"), ("range", "bytes=2000000-2000009")];
+    let both = [
+        ("accept-encoding", "gzip"),
+        ("range", "bytes=2000000-2000009"),
+    ];
     let part = get(&agent, &path, &both).await;
-    assert_eq!((part.status, &part.body[..]), (206, &content[2_000_000..2_000_010]));
-    assert_eq!(part.header("content-range"), "bytes 2000000-2000009/3000000");
-    assert_eq!(get(&agent, &path, &[("range", "bytes=3000000-")]).await.status, 416);
-    assert_eq!(get(&agent, &path, &[("accept-encoding", "identity;q=0")]).await.status, 406);
+    assert_eq!(
+        (part.status, &part.body[..]),
+        (206, &content[2_000_000..2_000_010])
+    );
+    assert_eq!(
+        part.header("content-range"),
+        "bytes 2000000-2000009/3000000"
+    );
+    assert_eq!(
+        get(&agent, &path, &[("range", "bytes=3000000-")])
+            .await
+            .status,
+        416
+    );
+    assert_eq!(
+        get(&agent, &path, &[("accept-encoding", "identity;q=0")])
+            .await
+            .status,
+        406
+    );
     let modified = plain.header("last-modified");
-    assert_eq!(get(&agent, &path, &[("if-modified-since", modified)]).await.status, 304);
+    assert_eq!(
+        get(&agent, &path, &[("if-modified-since", modified)])
+            .await
+            .status,
+        304
+    );
 }
 
 #[tokio::test]
@@ -135,10 +185,17 @@ async fn a_form_holds_many_files_with_their_directories() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().display().to_string();
     let (one, two) = (format!("{root}/a/one.txt"), format!("{root}/two"));
-    let body = form(&[("file", &one, "1"), ("note", "x", "ignored"), ("file", &two, "22")]);
+    let body = form(&[
+        ("file", &one, "1"),
+        ("note", "x", "ignored"),
+        ("file", &two, "22"),
+    ]);
     for (headers, body) in [
         (vec![FORM], body.clone().into_bytes()),
-        (vec![FORM, ("content-encoding", "gzip")], gzip(body.as_bytes())),
+        (
+            vec![FORM, ("content-encoding", "gzip")],
+            gzip(body.as_bytes()),
+        ),
     ] {
         let written = post(&agent, "", &headers, body).await;
         assert_eq!(written.status, 200, "{:?}", written.body);
@@ -156,20 +213,57 @@ async fn a_form_holds_many_files_with_their_directories() {
 }
 
 #[tokio::test]
-async fn metadata_is_replaced_as_a_whole() {
+async fn metadata_is_replaced_as_a_whole_and_shared_with_programs() {
     let agent = Agent::start().await;
-    let directory = tempfile::tempdir_in(".").unwrap();
-    let path = directory.path().join("m").canonicalize().unwrap_or_else(|_| {
-        std::env::current_dir().unwrap().join(directory.path()).join("m")
-    });
-    let query = format!("path={}", path.display());
-    let written = post(&agent, &query, &[RAW, ("X-Metadata-Author", "me")], "x").await;
-    assert_eq!(written.json()[0]["metadata"], json!({"author": "me"}));
-    let bad = post(&agent, &query, &[RAW, ("x-metadata-a", &"v".repeat(5000))], "x").await;
-    assert_eq!(bad.status, 400);
-    assert!(bad.json()["message"].as_str().unwrap().starts_with("invalid metadata: "));
-    let written = post(&agent, &query, &[RAW], "x").await;
-    assert!(written.json()[0].get("metadata").is_none());
+    for directory in ["/root", "/tmp"] {
+        let path = format!("{directory}/soulbox-agent-{}", std::process::id());
+        let query = format!("path={path}");
+        let stat = async |path: &str| {
+            let (_, answer) = agent
+                .call("filesystem.Filesystem/Stat", json!({"path": path}))
+                .await;
+            answer["entry"]["metadata"].clone()
+        };
+        let written = post(&agent, &query, &[RAW, ("X-Metadata-Author", "me")], "x").await;
+        assert_eq!(written.json()[0]["metadata"], json!({"author": "me"}));
+        assert_eq!(stat(&path).await, json!({"author": "me"}), "{directory}");
+        let program = format!("import os; os.setxattr('{path}', 'user.e2b.more', b'1')");
+        let process = json!({"process": {"cmd": "python3", "args": ["-c", program]}});
+        let story = agent
+            .stream("process.Process/Start", process, &[])
+            .await
+            .finish()
+            .await;
+        assert_eq!(story.end["exitCode"], 0, "{story:?}");
+        assert_eq!(stat(&path).await, json!({"author": "me", "more": "1"}));
+        let moved = format!("{path}-moved");
+        let message = json!({"source": path, "destination": moved});
+        assert_eq!(
+            agent.call("filesystem.Filesystem/Move", message).await.0,
+            200
+        );
+        assert_eq!(stat(&moved).await, json!({"author": "me", "more": "1"}));
+        let bad = post(
+            &agent,
+            &query,
+            &[RAW, ("x-metadata-a", &"v".repeat(5000))],
+            "x",
+        )
+        .await;
+        assert_eq!(bad.status, 400);
+        assert!(
+            bad.json()["message"]
+                .as_str()
+                .unwrap()
+                .starts_with("invalid metadata: ")
+        );
+        let written = post(&agent, &format!("path={moved}"), &[RAW], "x").await;
+        assert!(written.json()[0].get("metadata").is_none());
+        assert_eq!(stat(&moved).await, Value::Null);
+        agent
+            .call("filesystem.Filesystem/Remove", json!({"path": moved}))
+            .await;
+    }
 }
 
 #[tokio::test]
@@ -179,35 +273,82 @@ async fn errors_have_their_status_and_text() {
     let root = directory.path().display().to_string();
     std::fs::write(format!("{root}/file"), "x").unwrap();
     for (path, status, message) in [
-        ("/no/such".to_owned(), 404, "path '/no/such' does not exist".to_owned()),
+        (
+            "/no/such".to_owned(),
+            404,
+            "path '/no/such' does not exist".to_owned(),
+        ),
         (root.clone(), 400, format!("path '{root}' is a directory")),
         ("~other/x".to_owned(), 400, "home directories".to_owned()),
-        ("/x&username=ghost".to_owned(), 401, "error looking up user 'ghost': ".to_owned()),
+        (
+            "/x&username=ghost".to_owned(),
+            401,
+            "error looking up user 'ghost': ".to_owned(),
+        ),
         ("a%00b".to_owned(), 400, "NUL".to_owned()),
         ("/dev/zero".to_owned(), 400, "not a regular file".to_owned()),
     ] {
         let error = get(&agent, &path, &[]).await;
         assert_eq!(error.status, status, "{path}");
-        assert_eq!(error.header("content-type"), "application/json; charset=utf-8");
+        assert_eq!(
+            error.header("content-type"),
+            "application/json; charset=utf-8"
+        );
         let json = error.json();
         assert_eq!(json["code"], status);
-        assert!(json["message"].as_str().unwrap().contains(&message), "{json}");
+        assert!(
+            json["message"].as_str().unwrap().contains(&message),
+            "{json}"
+        );
     }
     for (query, headers, status, message) in [
-        (format!("path={root}"), vec![RAW], 400, format!("path is a directory: {root}")),
+        (
+            format!("path={root}"),
+            vec![RAW],
+            400,
+            format!("path is a directory: {root}"),
+        ),
         (format!("path={root}/file/x"), vec![RAW], 500, String::new()),
         (String::new(), vec![RAW], 400, "path".to_owned()),
-        (format!("path={root}/y"), vec![("content-type", "text/plain")], 400, "text/plain".to_owned()),
+        (
+            format!("path={root}/y"),
+            vec![("content-type", "text/plain")],
+            400,
+            "text/plain".to_owned(),
+        ),
         (format!("path={root}/y"), vec![], 400, String::new()),
-        (format!("path={root}/y"), vec![RAW, ("content-encoding", "br")], 400, "br".to_owned()),
-        (format!("path={root}/y"), vec![RAW, ("content-encoding", "gzip")], 400, "body".to_owned()),
+        (
+            format!("path={root}/y"),
+            vec![RAW, ("content-encoding", "br")],
+            400,
+            "br".to_owned(),
+        ),
+        (
+            format!("path={root}/y"),
+            vec![RAW, ("content-encoding", "gzip")],
+            400,
+            "body".to_owned(),
+        ),
         (String::new(), vec![FORM], 400, String::new()),
-        (String::new(), vec![("content-type", "multipart/form-data")], 400, String::new()),
-        (format!("path={root}/y&username=ghost"), vec![RAW], 401, "ghost".to_owned()),
+        (
+            String::new(),
+            vec![("content-type", "multipart/form-data")],
+            400,
+            String::new(),
+        ),
+        (
+            format!("path={root}/y&username=ghost"),
+            vec![RAW],
+            401,
+            "ghost".to_owned(),
+        ),
     ] {
         let error = post(&agent, &query, &headers, "not a form and not gzip").await;
         assert_eq!(error.status, status, "{query} {headers:?} {:?}", error.body);
-        assert!(error.json()["message"].as_str().unwrap().contains(&message), "{query}");
+        assert!(
+            error.json()["message"].as_str().unwrap().contains(&message),
+            "{query}"
+        );
     }
 }
 

@@ -40,8 +40,9 @@ impl Agent {
             .unwrap();
         ours.set_nonblocking(true).unwrap();
         let stream = tokio::net::UnixStream::from_std(ours).unwrap();
-        let (channel, connection) =
-            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        let (channel, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
         tokio::spawn(connection);
         let agent = Self { program, channel };
         let claim = json!({
@@ -85,14 +86,25 @@ impl Agent {
         let body = envelope(&message);
         let response = self.send(request.body(body).unwrap()).await;
         assert_eq!(response.status(), 200);
-        assert_eq!(response.headers()["content-type"], "application/connect+json");
-        Events { body: response.into_body(), buffer: Vec::new() }
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/connect+json"
+        );
+        Events {
+            body: response.into_body(),
+            buffer: Vec::new(),
+        }
     }
 
     /// `Start` of a shell command.
     pub async fn shell(&self, command: &str) -> Events {
         let process = json!({"cmd": "/bin/bash", "args": ["-c", command]});
-        self.stream("process.Process/Start", json!({"process": process, "stdin": false}), &[]).await
+        self.stream(
+            "process.Process/Start",
+            json!({"process": process, "stdin": false}),
+            &[],
+        )
+        .await
     }
 }
 
@@ -150,7 +162,12 @@ impl Events {
                     return (flag, value);
                 }
             }
-            let frame = self.body.frame().await.expect("the stream ended early").unwrap();
+            let frame = self
+                .body
+                .frame()
+                .await
+                .expect("the stream ended early")
+                .unwrap();
             self.buffer.extend_from_slice(&frame.into_data().unwrap());
         }
     }
@@ -187,7 +204,10 @@ impl Events {
                 story.trailer = message;
                 // HTTP/2 may end the stream with an empty frame.
                 let rest = self.body.collect().await.unwrap().to_bytes();
-                assert!(rest.is_empty() && self.buffer.is_empty(), "something follows the end");
+                assert!(
+                    rest.is_empty() && self.buffer.is_empty(),
+                    "something follows the end"
+                );
                 return story;
             }
             assert!(story.end.is_null(), "an event after the end: {message}");

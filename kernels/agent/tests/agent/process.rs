@@ -17,15 +17,28 @@ fn base64(text: &str) -> String {
 
 /// Asked inside the sandbox, so that these stories run in any isolation.
 async fn alive(agent: &Agent, pid: u64) -> bool {
-    agent.shell(&format!("kill -0 {pid}")).await.finish().await.end["exitCode"] == 0
+    agent
+        .shell(&format!("kill -0 {pid}"))
+        .await
+        .finish()
+        .await
+        .end["exitCode"]
+        == 0
 }
 
 #[tokio::test]
 async fn a_command_gives_its_output_and_then_its_end() {
     let agent = Agent::start().await;
-    let story = agent.shell("echo out; echo err >&2; exit 3").await.finish().await;
+    let story = agent
+        .shell("echo out; echo err >&2; exit 3")
+        .await
+        .finish()
+        .await;
     assert!(story.pid > 1);
-    assert_eq!((story.stdout.as_slice(), story.stderr.as_slice()), (&b"out\n"[..], &b"err\n"[..]));
+    assert_eq!(
+        (story.stdout.as_slice(), story.stderr.as_slice()),
+        (&b"out\n"[..], &b"err\n"[..])
+    );
     assert_eq!(
         story.end,
         json!({"exitCode": 3, "exited": true, "status": "exit status 3", "error": "exit status 3"})
@@ -36,7 +49,12 @@ async fn a_command_gives_its_output_and_then_its_end() {
 #[tokio::test]
 async fn a_missing_command_ends_with_127_and_a_forbidden_one_with_126() {
     let agent = Agent::start().await;
-    for (cmd, code) in [("no-such-command", 127), ("/no/such", 127), ("/etc/passwd", 126), ("", 127)] {
+    for (cmd, code) in [
+        ("no-such-command", 127),
+        ("/no/such", 127),
+        ("/etc/passwd", 126),
+        ("", 127),
+    ] {
         let message = json!({"process": {"cmd": cmd}});
         let story = agent.stream(START, message, &[]).await.finish().await;
         assert_eq!(story.end["exitCode"], code, "{cmd}");
@@ -49,16 +67,50 @@ async fn wrong_starts_are_told_in_the_end_envelope() {
     let agent = Agent::start().await;
     let auth = format!("Basic {}", base64("nobody-here:"));
     for (process, headers, code, message) in [
-        (json!({"cmd": "true", "cwd": "/no/dir"}), vec![], "invalid_argument", "cwd '/no/dir' does not exist"),
-        (json!({"cmd": "true"}), vec![("authorization", auth.as_str())], "unauthenticated", "invalid username: 'nobody-here'"),
-        (json!({"cmd": "tr\u{0}ue"}), vec![], "invalid_argument", "NUL"),
-        (json!({"cmd": "true", "envs": {"A=B": "c"}}), vec![], "invalid_argument", "variable"),
-        (json!({"cmd": "true"}), vec![("connect-timeout-ms", "x")], "invalid_argument", "Timeout"),
+        (
+            json!({"cmd": "true", "cwd": "/no/dir"}),
+            vec![],
+            "invalid_argument",
+            "cwd '/no/dir' does not exist",
+        ),
+        (
+            json!({"cmd": "true"}),
+            vec![("authorization", auth.as_str())],
+            "unauthenticated",
+            "invalid username: 'nobody-here'",
+        ),
+        (
+            json!({"cmd": "tr\u{0}ue"}),
+            vec![],
+            "invalid_argument",
+            "NUL",
+        ),
+        (
+            json!({"cmd": "true", "envs": {"A=B": "c"}}),
+            vec![],
+            "invalid_argument",
+            "variable",
+        ),
+        (
+            json!({"cmd": "true"}),
+            vec![("connect-timeout-ms", "x")],
+            "invalid_argument",
+            "Timeout",
+        ),
     ] {
-        let mut events = agent.stream(START, json!({"process": process}), &headers).await;
+        let mut events = agent
+            .stream(START, json!({"process": process}), &headers)
+            .await;
         let (flag, end) = events.next().await;
-        assert_eq!((flag, end["error"]["code"].as_str()), (2, Some(code)), "{end}");
-        assert!(end["error"]["message"].as_str().unwrap().contains(message), "{end}");
+        assert_eq!(
+            (flag, end["error"]["code"].as_str()),
+            (2, Some(code)),
+            "{end}"
+        );
+        assert!(
+            end["error"]["message"].as_str().unwrap().contains(message),
+            "{end}"
+        );
     }
 }
 
@@ -66,9 +118,20 @@ async fn wrong_starts_are_told_in_the_end_envelope() {
 async fn variables_follow_the_order_and_nothing_else_is_inherited() {
     let agent = Agent::start().await;
     let process = json!({"cmd": "env", "envs": {"A": "a b\n=", "HOME": "/x"}, "cwd": "/tmp"});
-    let story = agent.stream(START, json!({"process": process}), &[]).await.finish().await;
+    let story = agent
+        .stream(START, json!({"process": process}), &[])
+        .await
+        .finish()
+        .await;
     let text = String::from_utf8(story.stdout).unwrap();
-    for line in ["A=a b\n=", "HOME=/x", "USER=root", "LOGNAME=root", "GREETING=hello", "E2B_SANDBOX_ID=itest"] {
+    for line in [
+        "A=a b\n=",
+        "HOME=/x",
+        "USER=root",
+        "LOGNAME=root",
+        "GREETING=hello",
+        "E2B_SANDBOX_ID=itest",
+    ] {
         assert!(text.contains(line), "{line} is missing in {text}");
     }
     assert!(!text.contains("SOULBOX_AGENT_LOG"), "{text}");
@@ -82,7 +145,11 @@ async fn another_user_has_his_own_rights() {
     let auth = format!("Basic {}", base64("nobody:"));
     let process = json!({"cmd": "/bin/sh", "args": ["-c", "id -un; id -gn; cat /etc/shadow; ulimit -u"], "cwd": "/"});
     let headers = [("authorization", auth.as_str())];
-    let story = agent.stream(START, json!({"process": process}), &headers).await.finish().await;
+    let story = agent
+        .stream(START, json!({"process": process}), &headers)
+        .await
+        .finish()
+        .await;
     let text = String::from_utf8(story.stdout).unwrap();
     assert!(text.starts_with("nobody\nnogroup\n"), "{text}");
     assert!(String::from_utf8_lossy(&story.stderr).contains("ermission denied"));
@@ -91,7 +158,11 @@ async fn another_user_has_his_own_rights() {
 #[tokio::test]
 async fn bytes_arrive_as_they_were_written_in_bounded_pieces() {
     let agent = Agent::start().await;
-    let story = agent.shell("head -c 8191 /dev/zero | tr '\\0' a; printf '\\342'").await.finish().await;
+    let story = agent
+        .shell("head -c 8191 /dev/zero | tr '\\0' a; printf '\\342'")
+        .await
+        .finish()
+        .await;
     assert_eq!(story.stdout.len(), 8192);
     assert_eq!(story.stdout[8191], 0xe2);
     let mut events = agent.shell("head -c 5000000 /dev/zero").await;
@@ -114,24 +185,54 @@ async fn bytes_arrive_as_they_were_written_in_bounded_pieces() {
 #[tokio::test]
 async fn input_goes_in_until_it_is_closed() {
     let agent = Agent::start().await;
-    let mut events = agent.stream(START, json!({"process": {"cmd": "cat"}, "tag": "reader"}), &[]).await;
+    let mut events = agent
+        .stream(
+            START,
+            json!({"process": {"cmd": "cat"}, "tag": "reader"}),
+            &[],
+        )
+        .await;
     let pid = events.pid().await;
     let input = |text: &str| json!({"process": {"pid": pid}, "input": {"stdin": base64(text)}});
-    assert_eq!(agent.call("process.Process/SendInput", input("one\n")).await, (200, json!({})));
+    assert_eq!(
+        agent
+            .call("process.Process/SendInput", input("one\n"))
+            .await,
+        (200, json!({}))
+    );
     let pty = json!({"process": {"tag": "reader"}, "input": {"pty": base64("x")}});
-    assert_eq!(agent.call("process.Process/SendInput", pty).await.1["code"], "internal");
+    assert_eq!(
+        agent.call("process.Process/SendInput", pty).await.1["code"],
+        "internal"
+    );
     let mut body = envelope(&json!({"start": {"process": {"tag": "reader"}}}));
-    body.extend(envelope(&json!({"data": {"input": {"stdin": base64("two\n")}}})));
+    body.extend(envelope(
+        &json!({"data": {"input": {"stdin": base64("two\n")}}}),
+    ));
     body.extend(envelope(&json!({"keepalive": {}})));
-    body.extend(envelope(&json!({"data": {"input": {"stdin": base64("three\n")}}})));
+    body.extend(envelope(
+        &json!({"data": {"input": {"stdin": base64("three\n")}}}),
+    ));
     let request = Request::post("http://envd/process.Process/StreamInput")
         .header("content-type", "application/connect+json")
         .body(body)
         .unwrap();
-    let answer = agent.send(request).await.into_body().collect().await.unwrap().to_bytes();
+    let answer = agent
+        .send(request)
+        .await
+        .into_body()
+        .collect()
+        .await
+        .unwrap()
+        .to_bytes();
     assert_eq!(&answer[..], b"\0\0\0\0\x02{}\x02\0\0\0\x02{}");
     for _ in 0..2 {
-        let close = agent.call("process.Process/CloseStdin", json!({"process": {"pid": pid}})).await;
+        let close = agent
+            .call(
+                "process.Process/CloseStdin",
+                json!({"process": {"pid": pid}}),
+            )
+            .await;
         assert_eq!(close.0, 200);
         tokio::time::sleep(Duration::from_millis(5)).await;
         if !alive(&agent, pid).await {
@@ -141,7 +242,10 @@ async fn input_goes_in_until_it_is_closed() {
     let story = events.finish().await;
     assert_eq!(story.stdout, b"one\ntwo\nthree\n");
     assert_eq!(story.end["exitCode"], 0);
-    assert_eq!(agent.call("process.Process/SendInput", input("x")).await.1["code"], "not_found");
+    assert_eq!(
+        agent.call("process.Process/SendInput", input("x")).await.1["code"],
+        "not_found"
+    );
 }
 
 #[tokio::test]
@@ -151,7 +255,10 @@ async fn without_stdin_a_reader_is_at_the_end_at_once() {
     let pid = events.pid().await;
     events.until("done").await;
     let input = json!({"process": {"pid": pid}, "input": {"stdin": "eA=="}});
-    assert_eq!(agent.call("process.Process/SendInput", input).await.1["code"], "internal");
+    assert_eq!(
+        agent.call("process.Process/SendInput", input).await.1["code"],
+        "internal"
+    );
 }
 
 #[tokio::test]
@@ -162,11 +269,25 @@ async fn a_signal_ends_the_process_with_its_children_and_it_is_reaped_at_once() 
     let child: u64 = events.until("\n").await.trim().parse().unwrap();
     let list = agent.call("process.Process/List", json!({})).await.1;
     assert_eq!(list["processes"][0]["pid"], pid);
-    assert_eq!(list["processes"][0]["config"]["args"][1], "sleep 61 & echo $!; wait");
+    assert_eq!(
+        list["processes"][0]["config"]["args"][1],
+        "sleep 61 & echo $!; wait"
+    );
     let signal = |name: Value| json!({"process": {"pid": pid}, "signal": name});
-    let unknown = agent.call("process.Process/SendSignal", signal(json!("SIGNAL_SIGHUP"))).await;
+    let unknown = agent
+        .call("process.Process/SendSignal", signal(json!("SIGNAL_SIGHUP")))
+        .await;
     assert_eq!(unknown.1["code"], "unimplemented");
-    assert_eq!(agent.call("process.Process/SendSignal", signal(json!("SIGNAL_SIGKILL"))).await.0, 200);
+    assert_eq!(
+        agent
+            .call(
+                "process.Process/SendSignal",
+                signal(json!("SIGNAL_SIGKILL"))
+            )
+            .await
+            .0,
+        200
+    );
     assert!(!alive(&agent, pid).await);
     let story = events.finish().await;
     assert_eq!(
@@ -175,19 +296,37 @@ async fn a_signal_ends_the_process_with_its_children_and_it_is_reaped_at_once() 
     );
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(!alive(&agent, child).await);
-    let again = agent.call("process.Process/SendSignal", signal(json!(9))).await.1;
+    let again = agent
+        .call("process.Process/SendSignal", signal(json!(9)))
+        .await
+        .1;
     assert_eq!(again["code"], "not_found");
-    assert_eq!(again["message"], format!("process with pid {pid} not found"));
-    assert_eq!(agent.call("process.Process/List", json!({})).await.1, json!({"processes": []}));
+    assert_eq!(
+        again["message"],
+        format!("process with pid {pid} not found")
+    );
+    assert_eq!(
+        agent.call("process.Process/List", json!({})).await.1,
+        json!({"processes": []})
+    );
 }
 
 #[tokio::test]
 async fn termination_is_a_signal_with_its_own_words() {
     let agent = Agent::start().await;
-    let mut events = agent.stream(START, json!({"process": {"cmd": "sleep", "args": ["62"]}}), &[]).await;
+    let mut events = agent
+        .stream(
+            START,
+            json!({"process": {"cmd": "sleep", "args": ["62"]}}),
+            &[],
+        )
+        .await;
     let pid = events.pid().await;
     let signal = json!({"process": {"pid": pid}, "signal": "SIGNAL_SIGTERM"});
-    assert_eq!(agent.call("process.Process/SendSignal", signal).await.0, 200);
+    assert_eq!(
+        agent.call("process.Process/SendSignal", signal).await.0,
+        200
+    );
     assert_eq!(events.finish().await.end["status"], "signal: terminated");
 }
 
@@ -195,11 +334,18 @@ async fn termination_is_a_signal_with_its_own_words() {
 async fn the_deadline_of_start_kills_and_that_of_connect_does_not() {
     let agent = Agent::start().await;
     let process = json!({"process": {"cmd": "sleep", "args": ["63"]}});
-    let mut events = agent.stream(START, process, &[("connect-timeout-ms", "700")]).await;
+    let mut events = agent
+        .stream(START, process, &[("connect-timeout-ms", "700")])
+        .await;
     let pid = events.pid().await;
     let select = json!({"process": {"pid": pid}});
-    let watch = agent.stream(CONNECT, select, &[("connect-timeout-ms", "100")]).await;
-    assert_eq!(watch.finish().await.trailer["error"]["code"], "deadline_exceeded");
+    let watch = agent
+        .stream(CONNECT, select, &[("connect-timeout-ms", "100")])
+        .await;
+    assert_eq!(
+        watch.finish().await.trailer["error"]["code"],
+        "deadline_exceeded"
+    );
     assert!(alive(&agent, pid).await);
     let story = events.finish().await;
     assert!(story.end.is_null());
@@ -211,7 +357,9 @@ async fn the_deadline_of_start_kills_and_that_of_connect_does_not() {
 #[tokio::test]
 async fn a_process_outlives_its_client_and_can_be_joined_again() {
     let agent = Agent::start().await;
-    let mut first = agent.shell("for i in $(seq 60); do echo tick; sleep 0.05; done; exit 7").await;
+    let mut first = agent
+        .shell("for i in $(seq 60); do echo tick; sleep 0.05; done; exit 7")
+        .await;
     let pid = first.pid().await;
     first.until("tick").await;
     drop(first);
@@ -232,8 +380,11 @@ async fn a_process_outlives_its_client_and_can_be_joined_again() {
 async fn output_that_nobody_reads_never_blocks() {
     let agent = Agent::start().await;
     let done = format!("/tmp/soulbox-agent-{}", std::process::id());
-    let mut events =
-        agent.shell(&format!("sleep 0.2; head -c 30000000 /dev/zero; echo > {done}")).await;
+    let mut events = agent
+        .shell(&format!(
+            "sleep 0.2; head -c 30000000 /dev/zero; echo > {done}"
+        ))
+        .await;
     events.pid().await;
     drop(events);
     let patience = Instant::now() + Duration::from_secs(10);
@@ -247,7 +398,11 @@ async fn output_that_nobody_reads_never_blocks() {
 async fn silence_is_filled_with_keepalives() {
     let agent = Agent::start().await;
     let process = json!({"process": {"cmd": "sleep", "args": ["2.5"]}});
-    let story = agent.stream(START, process, &[("keepalive-ping-interval", "1")]).await.finish().await;
+    let story = agent
+        .stream(START, process, &[("keepalive-ping-interval", "1")])
+        .await
+        .finish()
+        .await;
     assert_eq!(story.keepalives, 2);
 }
 
@@ -271,8 +426,13 @@ async fn a_terminal_is_a_terminal() {
     write("stty size\n").await;
     events.until("30 100").await;
     let wrong = json!({"process": select, "input": {"stdin": base64("x")}});
-    assert_eq!(agent.call("process.Process/SendInput", wrong).await.1["code"], "internal");
-    let close = agent.call("process.Process/CloseStdin", json!({"process": select})).await;
+    assert_eq!(
+        agent.call("process.Process/SendInput", wrong).await.1["code"],
+        "internal"
+    );
+    let close = agent
+        .call("process.Process/CloseStdin", json!({"process": select}))
+        .await;
     assert_eq!(close.1["code"], "unknown");
     write("sleep 64\n").await;
     tokio::time::sleep(Duration::from_millis(200)).await;
