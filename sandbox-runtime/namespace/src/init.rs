@@ -46,12 +46,13 @@ const ENVIRONMENT: [&std::ffi::CStr; 2] = [
 /// The whole helper. To be called at the start of `main`, by a process that was started by
 /// the tier and has made no thread; `talk` is the number that it got as its last argument.
 pub fn init_main(talk: RawFd) -> ! {
+    let inherited = talk;
     // SAFETY: the tier passed this descriptor to us alone, and nothing else here uses it.
     let talk = unsafe { OwnedFd::from_raw_fd(talk) };
     // The agent must not inherit it: its closing is the sign that the agent runs.
     let talk = fcntl_setfd(&talk, FdFlags::CLOEXEC).map(|()| File::from(talk));
     let Ok(mut talk) = talk else { exit(1) };
-    match help(&mut talk) {
+    match spawn::close_all_but(inherited).and_then(|()| help(&mut talk)) {
         Ok(()) => exit(0),
         Err(error) => {
             let _ = talk.write_all(Report::Error(error.to_string()).line().as_bytes());

@@ -43,6 +43,7 @@ fn obey(line: &str) -> io::Result<String> {
         ["echo", rest @ ..] => rest.join(" "),
         ["read", path] => fs::read_to_string(path)?.trim().to_owned(),
         ["list", path] => list(path)?,
+        ["descriptors"] => descriptors()?,
         ["write", path, text] => fs::write(path, text).map(|()| "ok".into())?,
         ["fill", path, mib] => fill(path, mib.parse().expect("a number"))?,
         ["mode", path] => format!("{:o}", mode(path)?),
@@ -63,6 +64,17 @@ fn list(path: &str) -> io::Result<String> {
         .collect();
     names.sort();
     Ok(names.join(" "))
+}
+
+/// What this process holds open besides its standard streams and this directory itself.
+fn descriptors() -> io::Result<String> {
+    let mut found = Vec::new();
+    for number in 3..256 {
+        if let Ok(target) = fs::read_link(format!("/proc/self/fd/{number}")) {
+            found.push(format!("{number}={}", target.display()));
+        }
+    }
+    Ok(found.join(" "))
 }
 
 fn mode(path: &str) -> io::Result<u32> {

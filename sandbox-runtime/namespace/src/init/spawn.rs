@@ -10,6 +10,7 @@ use soulbox_host::{HostError, Step, idmap::ID_COUNT};
 use std::{
     ffi::{CStr, CString},
     fs, io,
+    os::fd::RawFd,
 };
 
 /// Everything that a cell has of its own.
@@ -59,6 +60,24 @@ pub fn map_users(pid: u32, first_host_id: u32) -> Result<(), HostError> {
     let map = format!("0 {first_host_id} {ID_COUNT}");
     fs::write(format!("/proc/{pid}/uid_map"), &map).step(step)?;
     fs::write(format!("/proc/{pid}/gid_map"), &map).step(step)
+}
+
+/// Closes everything but the standard streams and one more. Whoever started the node may
+/// have left descriptors open, and none of them is a cell's business.
+pub fn close_all_but(kept: RawFd) -> Result<(), HostError> {
+    let kept = kept.unsigned_abs();
+    for (first, last) in [(3, kept.saturating_sub(1)), (kept + 1, u32::MAX)] {
+        if first > last {
+            continue;
+        }
+        // SAFETY: nothing of this process uses these descriptors: it has just been started,
+        // and was given only the kept one.
+        let done = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+        if done != 0 {
+            return Err(io::Error::last_os_error()).step("close what was inherited");
+        }
+    }
+    Ok(())
 }
 
 /// A pipe: the helper's end and the child's.
