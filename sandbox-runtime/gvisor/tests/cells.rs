@@ -3,19 +3,16 @@
 #[path = "../../host/tests/conformance/lib.rs"]
 mod conformance;
 
-use conformance::lab::Lab;
 use soulbox_gvisor::{Gvisor, GvisorOptions};
 
 fn main() {
     conformance::be_guest_when_asked();
-    conformance::tell(&conformance::stories::all(), || {
-        Lab::new(|dir, node| {
-            Box::new(Gvisor::new(GvisorOptions {
-                runsc: None,
-                platform: None,
-                state_dir: dir.to_owned(),
-                node: node.clone(),
-            }))
-        })
+    conformance::tell(&conformance::stories::all(), |dir, node| {
+        Box::new(Gvisor::new(GvisorOptions {
+            runsc: None,
+            platform: None,
+            state_dir: dir.to_owned(),
+            node: node.clone(),
+        }))
     });
 }

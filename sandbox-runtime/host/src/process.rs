@@ -173,7 +173,7 @@ mod tests {
     #[tokio::test]
     async fn a_killed_child_is_reaped_with_its_signal() {
         let child = std::process::Command::new("sleep").arg("60").spawn();
-        let child = child.expect("sleep runs");
+        let mut child = child.expect("sleep runs");
         let process = Process::open(Pid::new(i64::from(child.id())).expect("a pid"));
         let process = process.expect("it runs");
         assert!(!process.is_gone());
@@ -183,5 +183,7 @@ mod tests {
         let signal = Some(libc::SIGKILL);
         assert_eq!(process.reap().map(|e| e.signal), Some(signal));
         assert_eq!(process.reap().map(|e| e.signal), Some(signal), "remembered");
+        // Reaped above: there is nothing left to wait for.
+        assert!(child.wait().is_err());
     }
 }

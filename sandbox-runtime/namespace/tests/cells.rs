@@ -17,15 +17,13 @@ fn main() {
     let mut stories = conformance::stories::all();
     stories.push(story!(root_keeps_few_capabilities_and_users_none));
     stories.push(story!(what_administers_the_machine_is_refused));
-    conformance::tell(&stories, || {
-        Lab::new(|dir, node| {
-            Box::new(Namespace::new(NamespaceOptions {
-                init_program: PathBuf::from("/proc/self/exe"),
-                init_arguments: vec!["namespace-init".into()],
-                state_dir: dir.to_owned(),
-                node: node.clone(),
-            }))
-        })
+    conformance::tell(&stories, |dir, node| {
+        Box::new(Namespace::new(NamespaceOptions {
+            init_program: PathBuf::from("/proc/self/exe"),
+            init_arguments: vec!["namespace-init".into()],
+            state_dir: dir.to_owned(),
+            node: node.clone(),
+        }))
     });
 }
 

@@ -27,10 +27,14 @@ pub const LIMITS: Limits = Limits {
     pids: 64,
 };
 
+/// Makes the tier under test: its state directory, its node's name.
+pub type MakeTier = fn(&Path, &CellId) -> Box<dyn Tier>;
+
 /// One tier in one directory.
 pub struct Lab {
     pub tier: Box<dyn Tier>,
-    pub dir: TempDir,
+    pub path: PathBuf,
+    _dir: Option<TempDir>,
     pub node: CellId,
 }
 
@@ -41,13 +45,13 @@ pub struct Guest {
 }
 
 impl Lab {
-    pub fn new(make: impl FnOnce(&Path, &CellId) -> Box<dyn Tier>) -> Self {
+    pub fn new(make: MakeTier) -> Self {
         let dir = tempfile::Builder::new()
             .prefix("lab")
             .tempdir()
             .expect("a directory");
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).expect("passable");
         let node = CellId::new(format!("lab-{}", std::process::id())).expect("an id");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).expect("passable");
         let layer = dir.path().join("layer");
         fs::create_dir_all(layer.join("etc")).expect("a layer");
         fs::write(layer.join("etc/origin"), "template").expect("a layer");
@@ -60,23 +64,39 @@ impl Lab {
             fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("passable");
         }
         let tier = make(&dir.path().join("s"), &node);
-        Self { tier, dir, node }
+        Self {
+            tier,
+            path: dir.path().to_owned(),
+            _dir: Some(dir),
+            node,
+        }
+    }
+
+    /// The same place, seen by a second node of the same name, which takes nothing along
+    /// when it ends.
+    pub fn shared(dir: &Path, node: &CellId, make: MakeTier) -> Self {
+        Self {
+            tier: make(&dir.join("s"), node),
+            path: dir.to_owned(),
+            _dir: None,
+            node: node.clone(),
+        }
     }
 
     pub fn scratch(&self, id: &str) -> PathBuf {
-        self.dir.path().join("cells").join(id)
+        self.path.join("cells").join(id)
     }
 
     pub fn spec(&self, id: &str, limits: Limits) -> CellSpec {
         let scratch = self.scratch(id);
         fs::create_dir_all(&scratch).expect("scratch");
-        let cells = self.dir.path().join("cells");
+        let cells = self.path.join("cells");
         fs::set_permissions(cells, fs::Permissions::from_mode(0o711)).expect("passable");
         CellSpec {
             id: CellId::new(id).expect("an id"),
-            layers: vec![self.dir.path().join("layer")],
+            layers: vec![self.path.join("layer")],
             scratch,
-            guest_files: self.dir.path().join("guest"),
+            guest_files: self.path.join("guest"),
             command: vec!["/opt/soulbox/bin/soulbox-agent".into(), "guest".into()],
             hostname: "lab".into(),
             limits,
@@ -110,10 +130,7 @@ impl Lab {
             "loop device of {id}"
         );
         assert!(!scratch.exists(), "directory of {id}");
-        assert!(
-            !self.dir.path().join("s").join(id).exists(),
-            "state of {id}"
-        );
+        assert!(!self.path.join("s").join(id).exists(), "state of {id}");
         assert_eq!(
             processes_of(FIRST_HOST_ID),
             Vec::<String>::new(),
@@ -126,8 +143,11 @@ impl Lab {
 impl Drop for Lab {
     /// Also after a story that failed: nothing of ours stays on the machine.
     fn drop(&mut self) {
+        if self._dir.is_none() {
+            return;
+        }
         let clear = async {
-            let cells = fs::read_dir(self.dir.path().join("cells"));
+            let cells = fs::read_dir(self.path.join("cells"));
             for cell in cells.into_iter().flatten().flatten() {
                 let name = cell.file_name().to_string_lossy().into_owned();
                 let id = CellId::new(name).expect("an id");
@@ -168,6 +188,14 @@ impl Guest {
             Ok(Err(_)) => String::new(),
             Err(_) => panic!("no answer to `{command}`"),
         }
+    }
+
+    /// Reads one line with its end; empty when the channel ended.
+    pub async fn hear(&mut self) -> String {
+        let mut line = String::new();
+        let read = timeout(ANSWER_WITHIN, self.channel.read_line(&mut line)).await;
+        let _ = read.expect("a line in time");
+        line
     }
 
     pub async fn finish(self) -> CellEnd {

@@ -11,8 +11,9 @@ pub mod lab;
 #[path = "stories.rs"]
 pub mod stories;
 
-use lab::Lab;
-use std::{future::Future, pin::Pin, time::Instant};
+use lab::{Lab, MakeTier};
+use soulbox_runtime::CellId;
+use std::{future::Future, path::Path, pin::Pin, time::Instant};
 
 /// A story: its name and its text.
 pub type Story = (
@@ -43,11 +44,7 @@ pub fn be_guest_when_asked() {
 
 /// Tells the stories one after the other (they count processes and loop devices of the
 /// whole machine). An argument picks those whose name contains it.
-pub fn tell(stories: &[Story], lab: impl Fn() -> Lab) {
-    let wanted: Vec<_> = std::env::args()
-        .skip(1)
-        .filter(|a| !a.starts_with('-'))
-        .collect();
+pub fn tell(stories: &[Story], make: MakeTier) {
     if !rustix::process::geteuid().is_root() {
         println!("skipped: these tests start sandboxes and need root");
         return;
@@ -58,13 +55,22 @@ pub fn tell(stories: &[Story], lab: impl Fn() -> Lab) {
         .enable_all()
         .build();
     let runtime = runtime.expect("a runtime");
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    if let [word, dir, node] = arguments.as_slice()
+        && word == "node"
+    {
+        let node = CellId::new(node.clone()).expect("an id");
+        let lab = Lab::shared(Path::new(dir), &node, make);
+        return runtime.block_on(stories::be_a_node(&lab));
+    }
+    let wanted: Vec<_> = arguments.iter().filter(|a| !a.starts_with('-')).collect();
     for (name, story) in stories {
         if !wanted.is_empty() && !wanted.iter().any(|w| name.contains(w.as_str())) {
             continue;
         }
         let began = Instant::now();
         println!("story {name} ...");
-        runtime.block_on(story(&lab()));
+        runtime.block_on(story(&Lab::new(make)));
         println!("story {name} ... ok ({} ms)", began.elapsed().as_millis());
     }
 }

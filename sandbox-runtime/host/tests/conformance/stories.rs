@@ -6,7 +6,10 @@ use super::{
 };
 use crate::story;
 use soulbox_runtime::{CellId, Limits};
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 use tokio::time::timeout;
 
 /// All of them.
@@ -23,8 +26,11 @@ pub fn all() -> Vec<Story> {
         story!(a_fork_bomb_stays_inside),
         story!(an_agent_that_ends_ends_the_cell),
         story!(what_a_dead_node_left_is_cleared),
+        story!(a_node_that_is_killed_leaves_nothing_for_good),
         story!(a_start_that_fails_leaves_nothing),
         story!(a_start_that_nobody_waits_for_leaves_nothing),
+        story!(a_distribution_works),
+        story!(starts_are_measured),
     ]
 }
 
@@ -60,7 +66,7 @@ async fn what_is_written_stays_off_the_template(lab: &Lab) {
     let refused = guest.ask("write /opt/soulbox/bin/x y").await;
     assert!(refused.starts_with("error"), "{refused}");
     guest.finish().await;
-    let layer = lab.dir.path().join("layer");
+    let layer = lab.path.join("layer");
     let origin = fs::read_to_string(layer.join("etc/origin"));
     assert_eq!(origin.expect("still there"), "template");
     assert!(!layer.join("new").exists());
@@ -99,7 +105,7 @@ async fn nothing_of_the_host_is_seen(lab: &Lab) {
     let mut guest = lab.start("view").await;
     assert_eq!(guest.ask("list /").await, "dev etc opt proc run sys tmp");
     assert_eq!(guest.ask("list /tmp").await, "");
-    let host_file = lab.dir.path().join("layer/etc/origin");
+    let host_file = lab.path.join("layer/etc/origin");
     let answer = guest.ask(&format!("read {}", host_file.display())).await;
     assert!(answer.starts_with("error No such file"), "{answer}");
     assert_eq!(guest.ask("read /proc/sys/kernel/hostname").await, "lab");
@@ -183,7 +189,7 @@ async fn a_fork_bomb_stays_inside(lab: &Lab) {
         .expect(&answer);
     assert!(started <= limits.pids, "{answer}");
     assert_eq!(guest.ask("echo alive").await, "alive");
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     guest.finish().await;
     println!(
         "    killed and cleared in {} ms",
@@ -225,6 +231,44 @@ async fn what_a_dead_node_left_is_cleared(lab: &Lab) {
         .expect("cleared");
 }
 
+/// A real second process is the node, and dies as if by `kill -9`.
+async fn a_node_that_is_killed_leaves_nothing_for_good(lab: &Lab) {
+    use std::io::Read;
+    let mut node = std::process::Command::new("/proc/self/exe")
+        .arg("node")
+        .arg(&lab.path)
+        .arg(lab.node.as_str())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut word = [0; 5];
+    let mut out = node.stdout.take().expect("piped");
+    out.read_exact(&mut word).expect("the node's cell runs");
+    node.kill().expect("it ran");
+    node.wait().expect("it is our child");
+    let id = CellId::new("lost").expect("an id");
+    let scratch = lab.scratch("lost");
+    assert!(soulbox_host::disk::is_attached(&scratch.join("disk.img")));
+    let cleared = lab.tier.clear_leftover(&id, &scratch).await;
+    cleared.expect("cleared");
+    // Its orphans went to the next reaper above, which is this test; elsewhere it is init.
+    let gone = async {
+        while soulbox_host::orphans::reap_users(super::lab::FIRST_HOST_ID) > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), gone).await.expect("dead");
+    lab.assert_nothing_left("lost");
+}
+
+/// The node of that story.
+pub async fn be_a_node(lab: &Lab) {
+    let mut guest = lab.start("lost").await;
+    assert_eq!(guest.ask("echo alive").await, "alive");
+    println!("ready");
+    std::future::pending::<()>().await;
+}
+
 async fn a_start_that_fails_leaves_nothing(lab: &Lab) {
     let mut spec = lab.spec("fail", LIMITS);
     spec.command = vec!["/not/there".into()];
@@ -236,7 +280,7 @@ async fn a_start_that_fails_leaves_nothing(lab: &Lab) {
     println!("    {error}");
     lab.assert_nothing_left("fail");
     let mut spec = lab.spec("fail", LIMITS);
-    spec.layers.push(lab.dir.path().join("not-there"));
+    spec.layers.push(lab.path.join("not-there"));
     let error = lab
         .try_start(spec)
         .await
@@ -266,4 +310,70 @@ async fn a_start_that_nobody_waits_for_leaves_nothing(lab: &Lab) {
         tokio::time::sleep(Duration::from_millis(100)).await;
         lab.assert_nothing_left("drop");
     }
+}
+
+/// What people do in a shell, on a real root file system. `LAB_LAYERS` names its layers,
+/// base first, divided by colons; without it there is nothing to run.
+async fn a_distribution_works(lab: &Lab) {
+    const SCRIPT: &str = r#"
+        cd /root
+        id -u; uname -n; nproc; grep MemTotal /proc/meminfo; df -h / /tmp /dev/shm | tail -n 3
+        touch /tmp/x && ls -ld /tmp /root /usr
+        mv /usr/games /usr/games2 2>&1 && ls -d /usr/games2
+        su user -c 'id; cd; touch mine && ls -l mine' 2>&1
+        su user -c 'touch /etc/not' 2>&1
+        chown user:user /tmp/x && stat -c %U /tmp/x
+        python3 -c 'import os,tempfile,multiprocessing as m; print(os.cpu_count(), tempfile.gettempdir()); q=m.Queue(); q.put(1); print(q.get())' 2>&1
+        python3 -c 'import pty,os; pid,fd=pty.fork(); print(os.ttyname(0)) if pid==0 else print(os.read(fd,99))' 2>&1
+        python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",80)); s.listen(); c=socket.create_connection(("127.0.0.1",80)); print("tcp ok")' 2>&1
+        dpkg --audit 2>&1; apt-get check 2>&1 | tail -n 1
+        mkdir /tmp/p /tmp/p/DEBIAN /tmp/p/opt; printf 'Package: lab\nVersion: 1\nArchitecture: all\nMaintainer: lab\nDescription: lab\n' > /tmp/p/DEBIAN/control
+        dpkg-deb -b /tmp/p /tmp/p.deb 2>&1 && dpkg -i /tmp/p.deb 2>&1 | tail -n 1
+        echo "the end"
+    "#;
+    let Ok(layers) = std::env::var("LAB_LAYERS") else {
+        println!("    skipped: LAB_LAYERS is not set");
+        return;
+    };
+    let mut spec = lab.spec("debian", Limits::default());
+    spec.layers = layers.split(':').map(Into::into).collect();
+    spec.command = ["/bin/bash", "-c", SCRIPT].map(Into::into).into();
+    let mut guest = lab.try_start(spec).await.expect("starts");
+    let mut last = String::new();
+    loop {
+        let line = guest.hear().await;
+        if line.is_empty() {
+            break;
+        }
+        println!("    | {}", line.trim_end());
+        last = line;
+    }
+    assert_eq!(last.trim_end(), "the end");
+    guest.finish().await;
+    lab.assert_nothing_left("debian");
+}
+
+/// Prints what a start costs, with a disk of the usual size; promises nothing.
+async fn starts_are_measured(lab: &Lab) {
+    const ROUNDS: usize = 8;
+    lab.tier.probe().await;
+    let (mut starts, mut ends) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let spec = lab.spec("timed", Limits::default());
+        let began = Instant::now();
+        let mut guest = lab.try_start(spec).await.expect("starts");
+        assert_eq!(guest.ask("echo there").await, "there");
+        starts.push(began.elapsed());
+        let began = Instant::now();
+        guest.finish().await;
+        ends.push(began.elapsed());
+    }
+    for (what, times) in [
+        ("to the first answer", &mut starts),
+        ("to nothing left", &mut ends),
+    ] {
+        times.sort();
+        println!("    {what}: median {:?}, all {times:?}", times[ROUNDS / 2]);
+    }
+    lab.assert_nothing_left("timed");
 }
