@@ -118,7 +118,8 @@ impl Kernel {
         loop {
             let now = life.borrow_and_update().clone();
             match now {
-                Life::Live(link) if link.loss().is_none() => return Ok(link),
+                // One whose process has just ended is not live any more, though nobody has said so.
+                Life::Live(link) if link.loss().is_none() && link.child().try_exit().is_none() => return Ok(link),
                 Life::Dead(loss) if asked || loss == Loss::Unavailable || loss == Loss::Removed => return Err(loss),
                 Life::Unstarted | Life::Dead(_) if !asked => {
                     self.start();

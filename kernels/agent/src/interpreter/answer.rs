@@ -15,10 +15,15 @@ use tokio::sync::mpsc;
 const SILENCE: Duration = Duration::from_secs(5);
 
 /// Largest piece of a line that is handed over at once, so that few bytes are in flight.
-const PIECE_BYTES: usize = 256 << 10;
+const PIECE_BYTES: usize = 64 << 10;
 
 /// Pieces that may be in flight.
-const PIECES: usize = 8;
+const PIECES: usize = 64;
+
+/// Small pieces that are there together leave together, up to about this size. A million tiny
+/// lines would otherwise be a million frames, and an HTTP/2 peer that cannot pass them on at
+/// once counts small frames as an attack and ends the connection.
+const TOGETHER_BYTES: usize = 16 << 10;
 
 /// The client has hung up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +56,7 @@ pub fn answer() -> (Lines, Body) {
         loop {
             match tokio::time::timeout(SILENCE, receiver.recv()).await {
                 Ok(Some(piece)) => {
+                    let piece = together(piece, &mut receiver);
                     let between = piece.ends_with(b"\n");
                     return Some((Ok::<_, Infallible>(piece), (receiver, between)));
                 }
@@ -62,6 +68,23 @@ pub fn answer() -> (Lines, Body) {
         }
     });
     (Lines(sender), Body::from_stream(pieces))
+}
+
+/// Adds to a small piece what is there already.
+fn together(first: Bytes, receiver: &mut mpsc::Receiver<Bytes>) -> Bytes {
+    if first.len() >= TOGETHER_BYTES {
+        return first;
+    }
+    let Ok(second) = receiver.try_recv() else { return first };
+    let mut all = Vec::with_capacity(first.len() + second.len());
+    all.extend_from_slice(&first);
+    all.extend_from_slice(&second);
+    while all.len() < TOGETHER_BYTES
+        && let Ok(next) = receiver.try_recv()
+    {
+        all.extend_from_slice(&next);
+    }
+    all.into()
 }
 
 #[cfg(test)]

@@ -23,6 +23,10 @@ const INTERRUPT_AGAIN: Duration = Duration::from_secs(1);
 /// Longest time between two interrupts.
 const INTERRUPT_LATEST: Duration = Duration::from_secs(30);
 
+/// How long a kernel that announced its own end has for it, so that the next run meets its
+/// successor.
+const LEAVE: Duration = Duration::from_secs(2);
+
 /// What to run.
 pub struct Run {
     /// The code, as it came.
@@ -40,6 +44,8 @@ struct Progress<'a> {
     failed: bool,
     replied: bool,
     idle: bool,
+    /// The code asked its kernel to end.
+    leaves: bool,
     /// Content of a reply that says `error`; told when no broadcast did.
     failure: Option<Vec<u8>>,
 }
@@ -54,6 +60,14 @@ struct Reply {
     #[serde(default)]
     status: String,
     execution_count: Option<u64>,
+    #[serde(default)]
+    payload: Vec<Payload>,
+}
+
+#[derive(Deserialize)]
+struct Payload {
+    #[serde(default)]
+    source: String,
 }
 
 #[derive(Deserialize)]
@@ -70,12 +84,24 @@ pub async fn run(link: &Link, run: Run, counter: &AtomicU64, lines: &Lines) {
     if link.ask(&client, Channel::Shell, &request).await.is_err() {
         return lost(link, lines).await;
     }
-    let mut progress =
-        Progress { lines, counter, numbered: false, failed: false, replied: false, idle: false, failure: None };
+    let mut progress = Progress {
+        lines,
+        counter,
+        numbered: false,
+        failed: false,
+        replied: false,
+        idle: false,
+        leaves: false,
+        failure: None,
+    };
     match follow(&mut client, &request, &mut progress).await {
         Ok(Some(())) => {
+            let leaves = progress.leaves;
             // An error means that the client hung up after the end, which changes nothing.
             let _ = progress.end().await;
+            if leaves {
+                let _ = tokio::time::timeout(LEAVE, link.child().wait()).await;
+            }
         }
         Ok(None) => lost(link, lines).await,
         Err(HungUp) => give_up(link, &mut client, &request, &mut progress).await,
@@ -152,6 +178,8 @@ impl Progress<'_> {
         let line = match (incoming.channel, incoming.msg_type.as_str()) {
             (Channel::Shell, "execute_reply") => {
                 let reply = serde_json::from_slice::<Reply>(content).ok();
+                let payload = reply.as_ref().map(|reply| reply.payload.as_slice()).unwrap_or_default();
+                self.leaves |= payload.iter().any(|payload| payload.source == "ask_exit");
                 if let Some(count) = reply.as_ref().and_then(|reply| reply.execution_count) {
                     self.number(Some(count)).await?;
                 }

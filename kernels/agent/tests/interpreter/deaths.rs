@@ -30,6 +30,9 @@ async fn a_kernel_killed_between_cells_is_back_for_the_next_one() {
     assert!(pid > 1);
     let killed = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
     assert!(killed.success());
+    // A large process takes some milliseconds to go. What is sent to it meanwhile is lost, and
+    // said to be, since nobody can know whether it has begun.
+    tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(agent.value("'back'").await, "back");
 }
 

@@ -69,7 +69,9 @@ impl Agent {
         ours.set_nonblocking(true).unwrap();
         let stream = tokio::net::UnixStream::from_std(ours).unwrap();
         let (channel, connection) = http2::Builder::new(TokioExecutor::new())
+            // As the node has them: a stream's window bounds it, the connection's does not.
             .initial_stream_window_size(1 << 20)
+            .initial_connection_window_size((1 << 31) - 1)
             .handshake(TokioIo::new(stream))
             .await
             .unwrap();
