@@ -3,6 +3,7 @@
 mod doctor;
 mod key;
 mod logging;
+mod namespace_init;
 mod node;
 mod serve;
 mod template;
@@ -44,6 +45,9 @@ enum Command {
     /// The unprivileged half of `serve`
     #[command(hide = true)]
     GatewayWorker(worker::Options),
+    /// The first process of a cell of the namespace tier
+    #[command(hide = true)]
+    NamespaceInit(namespace_init::Options),
 }
 
 /// Reads the arguments and does what they say.
@@ -55,6 +59,7 @@ pub fn run() -> ExitCode {
         Command::Template(options) => template::run(options),
         Command::Doctor(options) => doctor::run(options),
         Command::GatewayWorker(options) => worker::run(options),
+        Command::NamespaceInit(options) => namespace_init::run(options),
     }
 }
 

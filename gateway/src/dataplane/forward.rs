@@ -79,7 +79,7 @@ pub async fn to_agent(
     };
     let mut response = match answer {
         Ok(response) => response,
-        Err(error) => return Err(failure(app, &sandbox, error)),
+        Err(error) => return Err(failure(app, &sandbox, error).await),
     };
     clean(response.headers_mut());
     let read = CancellationToken::new();
@@ -116,20 +116,25 @@ fn clean(headers: &mut HeaderMap) {
     }
 }
 
-fn failure(app: &App, sandbox: &Sandbox, error: AgentError) -> DataError {
-    let id = sandbox.record.id.clone();
+async fn failure(app: &App, sandbox: &Sandbox, error: AgentError) -> DataError {
+    let id = &sandbox.record.id;
+    let gone = DataError::NotFound { id: id.to_string() };
     tracing::warn!(sandbox = %id, %error, "a request did not reach the agent");
-    let answer = match &error {
+    match error {
         AgentError::Path(_) => return DataError::BadPath,
-        AgentError::Refused(ErrorCode::SandboxUnknown | ErrorCode::AgentLost) => {
-            DataError::NotFound { id: id.to_string() }
+        // Who hears that it is gone may ask at once why, so the answer must be known.
+        AgentError::Refused(ErrorCode::SandboxUnknown | ErrorCode::AgentLost)
+            if app.sandboxes.doubt(id).await =>
+        {
+            return gone;
         }
-        _ if !sandbox.is_running() => DataError::NotFound { id: id.to_string() },
-        _ => DataError::Unreachable { id: id.to_string() },
-    };
-    let sandboxes = Arc::clone(&app.sandboxes);
-    tokio::spawn(async move { sandboxes.doubt(&id).await });
-    answer
+        _ => {}
+    }
+    if sandbox.is_running() {
+        DataError::Unreachable { id: id.to_string() }
+    } else {
+        gone
+    }
 }
 
 /// The end of a sandbox, seen from one of its streams.

@@ -11,11 +11,19 @@ use soulbox_runtime::{
     Death, Evidence, Reason, SandboxId,
     api::{EndReason, SandboxStatus, State},
 };
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::time::sleep;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The node looks at what a dead cell left before it names the reason. Shorter than the 5 s
+/// that clients give a health check (e2b-wire.md, section 7).
+const VERDICT_PATIENCE: Duration = Duration::from_secs(3);
+const VERDICT_INTERVAL: Duration = Duration::from_millis(20);
 
 impl Sandboxes {
     /// Follows the node, again and again. Runs until it is dropped.
@@ -95,14 +103,27 @@ impl Sandboxes {
         Ok(())
     }
 
-    /// Asks the node about a sandbox whose agent did not answer.
-    pub async fn doubt(&self, id: &SandboxId) {
-        let death = match self.node.sandbox(id).await {
-            Ok(status) => death_of(status),
-            Err(error) if error.code().is_some() => Some((id.clone(), unseen(Reason::AgentLost))),
-            Err(_) => None,
-        };
-        self.died(death.into_iter().collect()).await;
+    /// Asks the node about a sandbox whose agent is gone, until it has found out why. True
+    /// when the sandbox is dead, and its death is written down.
+    pub async fn doubt(&self, id: &SandboxId) -> bool {
+        let asked = Instant::now();
+        while asked.elapsed() < VERDICT_PATIENCE {
+            let death = match self.node.sandbox(id).await {
+                Ok(status) => death_of(status),
+                Err(error) if error.code().is_some() => {
+                    Some((id.clone(), unseen(Reason::AgentLost)))
+                }
+                Err(_) => return false,
+            };
+            if let Some(death) = death {
+                self.died(vec![death]).await;
+            }
+            if !self.live.read().expect("no holder panics").contains_key(id) {
+                return true;
+            }
+            sleep(VERDICT_INTERVAL).await;
+        }
+        false
     }
 
     fn expects(&self, id: &SandboxId) -> bool {
