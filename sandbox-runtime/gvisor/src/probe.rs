@@ -5,7 +5,7 @@ use crate::{
     runsc::{self, Runsc},
     start,
 };
-use soulbox_host::{Cgroups, disk, node, probe};
+use soulbox_host::{Cgroups, Step, disk, node, probe};
 use soulbox_runtime::{CellId, TierName, TierStatus, tier::Finding};
 use std::{fs, time::Duration};
 use tokio::time::timeout;
@@ -145,7 +145,11 @@ impl Report {
     fn cgroups(&mut self, options: &GvisorOptions) -> Option<Cgroups> {
         const FIX: &str = "mount the control groups memory, cpu and pids (systemd does), or, in a \
              container, start it with its own writable control group";
-        match Cgroups::new(&options.node) {
+        let checked = Cgroups::new(&options.node).and_then(|cgroups| {
+            let name = CellId::new("probe").step("name a control group")?;
+            cgroups.check(&name).map(|()| cgroups)
+        });
+        match checked {
             Ok(cgroups) => {
                 self.add("control groups", Ok(cgroups.version().to_owned()));
                 Some(cgroups)
@@ -199,7 +203,10 @@ impl Report {
             // One that works is enough.
             let fix = match chosen {
                 Some(_) => "",
-                None => "run on a machine that allows ptrace and user namespaces",
+                None => {
+                    "user namespaces, mounts and ptrace must be allowed: in a container, run it \
+                     privileged; on Ubuntu, see the sysctl kernel.apparmor_restrict_unprivileged_userns"
+                }
             };
             self.add(&what, Err((why, fix)));
         }

@@ -24,6 +24,7 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::Command,
+    sync::Mutex,
 };
 
 /// Above all groups of this project.
@@ -33,6 +34,13 @@ const FAMILY: &str = "soulbox";
 const CPU_PERIOD_USEC: u64 = 100_000;
 /// The smallest quota that the kernel takes, in microseconds.
 const CPU_QUOTA_MIN_USEC: u64 = 1_000;
+
+/// Memory of a group that nothing runs in.
+const CHECK_BYTES: u64 = 64 << 20;
+
+/// Held while groups are made or removed: the group of the node goes with its last cell, and
+/// must not go while another cell is being made in it.
+static TREE: Mutex<()> = Mutex::new(());
 
 /// What one group may use. A tier adds to the sandbox's own limits what its mechanism needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,22 +109,29 @@ impl Cgroups {
     /// # Errors
     /// What the kernel refused; nothing is left behind then.
     pub fn create(&self, cell: &CellId, limits: &CgroupLimits) -> Result<Cgroup, HostError> {
+        let alone = TREE.lock().unwrap_or_else(|error| error.into_inner());
         self.delegate()?;
         let cgroup = self.of(cell);
         let made = cgroup.make(limits);
+        drop(alone);
         if made.is_err() {
             let _ = cgroup.remove_dirs();
         }
         made.map(|()| cgroup)
     }
 
-    /// Removes the node's own group. Fails silently when it still has cells, or when the
-    /// project's has other nodes.
-    pub fn remove(&self) {
-        for tree in self.layout.trees() {
-            let family = tree.join(FAMILY);
-            let _ = fs::remove_dir(family.join(&self.node)).and_then(|()| fs::remove_dir(family));
-        }
+    /// Makes a group and removes it again, to see whether that works.
+    ///
+    /// # Errors
+    /// What the kernel refused.
+    pub fn check(&self, name: &CellId) -> Result<(), HostError> {
+        let limits = CgroupLimits {
+            memory_bytes: CHECK_BYTES,
+            cpu_millis: 1000,
+            pids: 1,
+        };
+        let step = "remove a control group";
+        self.create(name, &limits)?.remove_dirs().step(step)
     }
 
     /// In version 2 a group has a controller only when each group above passes it on.
@@ -276,15 +291,20 @@ impl Cgroup {
         tree.join(&self.path).join(name)
     }
 
-    /// Removes the group from every tree.
+    /// Removes the group from every tree, and the node's group when this was its last cell.
     fn remove_dirs(&self) -> io::Result<()> {
+        let _alone = TREE.lock().unwrap_or_else(|error| error.into_inner());
         let mut first = Ok(());
         for tree in self.layout.trees() {
-            match fs::remove_dir(tree.join(&self.path)) {
+            let dir = tree.join(&self.path);
+            match fs::remove_dir(&dir) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     first = first.and(Err(error));
                 }
-                _ => {}
+                _ => {
+                    // Refused as long as it has another cell.
+                    let _ = dir.parent().map(fs::remove_dir);
+                }
             }
         }
         first

@@ -1,7 +1,7 @@
 //! What the namespace tier can do on this machine, found out by doing it.
 
 use crate::{Mechanism, NamespaceOptions, start};
-use soulbox_host::{Cgroups, disk, node, probe};
+use soulbox_host::{Cgroups, Step, disk, node, probe};
 use soulbox_runtime::{CellId, TierName, TierStatus, tier::Finding};
 use std::{fs, time::Duration};
 use tokio::time::timeout;
@@ -54,7 +54,10 @@ pub async fn look(options: &NamespaceOptions) -> Verdict {
     add("loop devices", Ok(loops));
     let mount_groups = "mount the control groups memory, cpu and pids (systemd does), or, in a \
          container, start it with its own writable control group";
-    let cgroups = Cgroups::new(&options.node);
+    let cgroups = Cgroups::new(&options.node).and_then(|cgroups| {
+        let name = CellId::new("probe").step("name a control group")?;
+        cgroups.check(&name).map(|()| cgroups)
+    });
     let seen = cgroups.as_ref().map(|groups| groups.version().to_owned());
     let seen = seen.map_err(|error| (error.to_string(), mount_groups));
     fine &= add("control groups", seen);

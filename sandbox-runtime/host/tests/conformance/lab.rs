@@ -117,6 +117,18 @@ impl Lab {
         started.expect("the cell starts")
     }
 
+    /// The host's users that a cell's processes run as, its mechanism's own included.
+    pub fn users(&self, id: &str) -> Vec<u32> {
+        let cgroups = Cgroups::new(&self.node).expect("control groups");
+        let cell = CellId::new(id).expect("an id");
+        let pids = cgroups.of(&cell).processes();
+        assert!(!pids.is_empty());
+        let users = pids
+            .iter()
+            .filter_map(|pid| fs::metadata(format!("/proc/{pid}")).ok());
+        users.map(|user| user.uid()).collect()
+    }
+
     /// Fails when anything of a cell is still on the host.
     pub fn assert_nothing_left(&self, id: &str) {
         let cell = CellId::new(id).expect("an id");
@@ -162,9 +174,6 @@ impl Drop for Lab {
             let cleared = scope.spawn(|| runtime.block_on(clear));
             let _ = cleared.join();
         });
-        if let Ok(cgroups) = Cgroups::new(&self.node) {
-            cgroups.remove();
-        }
     }
 }
 

@@ -145,6 +145,10 @@ async fn root_inside_is_nobody_outside(lab: &Lab) {
     let owner = |path: &str| fs::metadata(disk.join(path)).expect("written").uid();
     assert_eq!(owner("upper/mine"), super::lab::FIRST_HOST_ID);
     assert_eq!(owner("tmp/users"), super::lab::FIRST_HOST_ID + 1000);
+    for user in lab.users("ids") {
+        let ours = super::lab::FIRST_HOST_ID..super::lab::FIRST_HOST_ID + 65_536;
+        assert!(ours.contains(&user), "a process of the cell runs as {user}");
+    }
     guest.finish().await;
     lab.assert_nothing_left("ids");
 }
