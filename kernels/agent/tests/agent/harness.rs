@@ -40,7 +40,11 @@ impl Agent {
             .unwrap();
         ours.set_nonblocking(true).unwrap();
         let stream = tokio::net::UnixStream::from_std(ours).unwrap();
-        let (channel, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+        // As the node has it: a limit on the connection would let stalled streams stop others.
+        let (channel, connection) = http2::Builder::new(TokioExecutor::new())
+            .initial_stream_window_size(1 << 20)
+            .initial_connection_window_size((1 << 31) - 1)
+            .handshake(TokioIo::new(stream))
             .await
             .unwrap();
         tokio::spawn(connection);

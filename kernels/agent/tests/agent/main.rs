@@ -7,4 +7,5 @@ mod envd;
 mod files;
 mod filesystem;
 mod harness;
+mod limits;
 mod process;
