@@ -16,6 +16,7 @@ pub mod request;
 pub mod spec;
 mod supervisor;
 pub mod zmq;
+mod zmtp;
 
 use crate::process::reaper::Reaper;
 use crate::sandbox::{Identity, Sandbox};

@@ -10,12 +10,14 @@ use super::loss::Loss;
 use super::message::Key;
 use super::request::{self, Request};
 use super::spec::InterruptMode;
-use super::zmq::{self, Receiver, Sender, SocketError};
+use super::zmq::{self, Sender, SocketError};
+use super::zmtp::{Reader, Writer};
 use crate::process::reaper::Child;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -27,6 +29,9 @@ const DRAINED: Duration = Duration::from_millis(30);
 
 /// Longest wait for clients to take what a dead kernel had still said.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Channels that are read.
+const CHANNELS: usize = 4;
 
 /// Requests that may be under way at once before the kernel counts as busy anyway.
 const MOST_OUTSTANDING: usize = 4096;
@@ -44,6 +49,7 @@ pub struct Link {
     child: Arc<Child>,
     interrupt: InterruptMode,
     loss: OnceLock<Loss>,
+    _subscription: Writer,
     _connection: Connection,
 }
 
@@ -53,6 +59,8 @@ struct Traffic {
     received: AtomicU64,
     delivered: AtomicU64,
     refused: AtomicU64,
+    /// Channels whose stream has ended.
+    ended: watch::Sender<usize>,
     outstanding: Mutex<HashSet<String>>,
 }
 
@@ -86,18 +94,18 @@ impl Link {
         let traffic = Arc::new(Traffic::default());
         let identity = format!("soulbox-{}", uuid::Uuid::new_v4().simple());
         // The broadcasts first: no answer may be there before somebody listens.
-        let iopub = zmq::subscriber(&connection.iopub(), until).await?;
+        let (subscription, iopub) = zmq::subscriber(&connection.iopub(), until).await?;
         let (shell, shell_answers) = zmq::dealer(&connection.shell(), &identity, until).await?;
         let (control, control_answers) = zmq::dealer(&connection.control(), &identity, until).await?;
         let (stdin, questions) = zmq::dealer(&connection.stdin(), &identity, until).await?;
         let mut readers = JoinSet::new();
-        for (channel, receiver) in [
+        for (channel, reader) in [
             (Channel::Iopub, iopub),
             (Channel::Shell, shell_answers),
             (Channel::Control, control_answers),
             (Channel::Stdin, questions),
         ] {
-            readers.spawn(read(channel, receiver, key.clone(), fanout.clone(), traffic.clone()));
+            readers.spawn(read(channel, reader, key.clone(), fanout.clone(), traffic.clone()));
         }
         let readers = Mutex::new(readers);
         Ok(Self {
@@ -111,6 +119,7 @@ impl Link {
             child,
             interrupt,
             loss: OnceLock::new(),
+            _subscription: subscription,
             _connection: connection,
         })
     }
@@ -125,8 +134,8 @@ impl Link {
         self.fanout.note(client, &request.id);
         let frames = self.key.frames(&request.message);
         match channel {
-            Channel::Control => self.control.send(frames).await,
-            _ => self.shell.send(frames).await,
+            Channel::Control => self.control.send(&frames).await,
+            _ => self.shell.send(&frames).await,
         }
     }
 
@@ -200,7 +209,14 @@ impl Link {
         self.loss.get()
     }
 
-    /// Waits until clients have what the ended process had still said.
+    /// Waits until the kernel has closed a channel, or has sent what no kernel may send.
+    pub async fn broken(&self) {
+        // The sender lives as long as the link.
+        let _ = self.traffic.ended.subscribe().wait_for(|ended| *ended > 0).await;
+    }
+
+    /// Waits until clients have what the ended process had still said: to the end of all
+    /// channels, or, where a child of it holds them open, until nothing more comes.
     pub async fn drain(&self) {
         let until = Instant::now() + DRAIN_DEADLINE;
         let counts = || {
@@ -209,7 +225,10 @@ impl Link {
         };
         loop {
             let before = counts();
-            tokio::time::sleep(DRAINED).await;
+            let mut ended = self.traffic.ended.subscribe();
+            if let Ok(Ok(_)) = tokio::time::timeout(DRAINED, ended.wait_for(|ended| *ended == CHANNELS)).await {
+                return;
+            }
             let after = counts();
             if (before == after && after.0 == after.1) || Instant::now() >= until {
                 return;
@@ -229,8 +248,8 @@ impl Link {
     }
 }
 
-async fn read(channel: Channel, mut receiver: Receiver, key: Key, fanout: Arc<Fanout>, traffic: Arc<Traffic>) {
-    while let Some(frames) = receiver.next().await {
+async fn read(channel: Channel, mut reader: Reader, key: Key, fanout: Arc<Fanout>, traffic: Arc<Traffic>) {
+    while let Ok(frames) = reader.next().await {
         match key.open(frames).and_then(|message| Incoming::new(channel, message)) {
             Ok(incoming) => {
                 traffic.received.fetch_add(1, Ordering::AcqRel);
@@ -243,4 +262,5 @@ async fn read(channel: Channel, mut receiver: Receiver, key: Key, fanout: Arc<Fa
             }
         }
     }
+    traffic.ended.send_modify(|ended| *ended += 1);
 }

@@ -31,6 +31,9 @@ const LEAVE: Duration = Duration::from_secs(1);
 /// Longest wait for the end of a killed process.
 const KILLED: Duration = Duration::from_secs(5);
 
+/// How long a process may live on after it has closed a socket.
+const CLOSED: Duration = Duration::from_secs(3);
+
 /// What others ask of the supervisor.
 pub enum Command {
     /// Start a process if there is none.
@@ -121,9 +124,19 @@ async fn incarnation(shared: &Shared, ahead: bool, running: &Mutex<Running>) -> 
     match begin(shared, ahead, running).await {
         Err(loss) => loss,
         Ok((link, console)) => {
-            let exit = link.child().wait().await;
-            link.drain().await;
-            Loss::Ended { exit, console: console.text() }
+            tokio::select! {
+                _ = link.child().wait() => {}
+                () = link.broken() => {}
+            }
+            // A process that ends closes its sockets first. One that only lost them is of no
+            // use to anybody, and is ended by the caller.
+            match timeout(CLOSED, link.child().wait()).await {
+                Ok(exit) => {
+                    link.drain().await;
+                    Loss::Ended { exit, console: console.text() }
+                }
+                Err(_) => Loss::Broken,
+            }
         }
     }
 }

@@ -69,3 +69,21 @@ async fn a_kernel_that_never_lives_is_not_started_for_ever() {
     let items = agent.run("1").await;
     assert_eq!(of(&items, "error")[0]["value"], "The kernel ended with exit status 1");
 }
+
+#[tokio::test]
+async fn a_kernel_that_announces_an_endless_frame_is_lost_and_the_agent_is_not() {
+    let agent = Agent::start().await;
+    let code = "import os, socket, stat, struct, time
+for fd in range(3, 200):
+    try:
+        if stat.S_ISSOCK(os.fstat(fd).st_mode):
+            s = socket.socket(fileno=os.dup(fd))
+            if s.family == socket.AF_UNIX and s.getsockname():
+                os.write(fd, b'\\x02' + struct.pack('>Q', 1 << 40) + b'x' * 1000)
+    except OSError:
+        pass
+time.sleep(5)";
+    let items = agent.run(code).await;
+    assert_eq!(of(&items, "error")[0]["name"], "UnexpectedEndOfExecution");
+    assert_eq!(agent.value("'back'").await, "back");
+}
