@@ -4,6 +4,8 @@
 //! the host nothing more. The loop device frees itself (autoclear) when the mount is gone,
 //! also when nobody of us is left to do it.
 
+mod format;
+
 use crate::{
     error::{HostError, Step},
     mounts::{self, NewMount},
@@ -16,7 +18,6 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
 
 /// How the bytes of a cell are kept.
@@ -28,9 +29,6 @@ pub enum DiskKind {
     Memory,
 }
 
-/// One inode for so many bytes. Package trees have files of about this size; the tables
-/// cost 256 bytes per inode.
-const BYTES_PER_INODE: u32 = 16 << 10;
 /// Devices may be taken by others between asking for a free one and taking it.
 const LOOP_ATTEMPTS: u32 = 16;
 /// Where `mkfs.ext4` is when the PATH of a service does not name it.
@@ -70,7 +68,7 @@ pub fn mkfs_program() -> Option<PathBuf> {
 }
 
 fn mount_file(image: &Path, bytes: u64, point: &Path) -> Result<(), HostError> {
-    format(image, bytes)?;
+    format::format(image, bytes)?;
     let device = attach(image)?;
     NewMount::of("ext4")?
         .string("source", &device.path.to_string_lossy())?
@@ -88,35 +86,6 @@ fn mount_memory(bytes: u64, point: &Path) -> Result<(), HostError> {
         .string("mode", "0711")?
         .attributes(mounts::NODEV | mounts::NOSUID | mounts::NOATIME)
         .at(point, "mount the cell's disk in memory")
-}
-
-fn format(image: &Path, bytes: u64) -> Result<(), HostError> {
-    let step = "format the cell's disk";
-    let file = File::create_new(image).step(step)?;
-    file.set_len(bytes).step(step)?;
-    let program = mkfs_program().ok_or_else(|| HostError {
-        step,
-        why: "mkfs.ext4 is not installed (package e2fsprogs)".into(),
-    })?;
-    // No journal: the disk does not outlive its cell. Nothing is reserved for root, since
-    // root is the user here. The tables stay unwritten, so the file stays sparse.
-    let output = Command::new(program)
-        .args(["-q", "-F", "-m", "0", "-i", &BYTES_PER_INODE.to_string()])
-        .args(["-b", &BLOCK_BYTES.to_string()])
-        .args(["-O", "^has_journal,^resize_inode"])
-        .args(["-E", "lazy_itable_init=1,nodiscard"])
-        .arg(image)
-        .stdin(Stdio::null())
-        .output()
-        .step(step)?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(HostError {
-        step,
-        why: said.lines().last().unwrap_or("mkfs.ext4 failed").to_owned(),
-    })
 }
 
 /// A loop device, and the descriptor that keeps it until it is mounted.

@@ -357,12 +357,14 @@ async fn a_distribution_works(lab: &Lab) {
     lab.assert_nothing_left("debian");
 }
 
-/// Prints what a start costs, with a disk of the usual size; promises nothing.
+/// Prints what a start costs, with a disk of the usual size; promises nothing. `LAB_ROUNDS`
+/// says how often.
 async fn starts_are_measured(lab: &Lab) {
-    const ROUNDS: usize = 8;
+    let rounds: Option<usize> = std::env::var("LAB_ROUNDS").ok().and_then(|r| r.parse().ok());
+    let rounds = rounds.unwrap_or(3);
     lab.tier.probe().await;
     let (mut starts, mut ends) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let spec = lab.spec("timed", Limits::default());
         let began = Instant::now();
         let mut guest = lab.try_start(spec).await.expect("starts");
@@ -377,7 +379,7 @@ async fn starts_are_measured(lab: &Lab) {
         ("to nothing left", &mut ends),
     ] {
         times.sort();
-        println!("    {what}: median {:?}, all {times:?}", times[ROUNDS / 2]);
+        println!("    {what}: median {:?}, all {times:?}", times[rounds / 2]);
     }
     lab.assert_nothing_left("timed");
 }
