@@ -70,15 +70,16 @@ def loops(directory: Path) -> list[str]:
 
 
 def cgroups(names: list[str]) -> list[str]:
-    """Control groups, of version 1 or 2, whose path holds one of the names."""
-    found = []
-    for group in CGROUPS.rglob("*"):
-        try:
-            if group.is_dir() and any(name in str(group) for name in names):
-                found.append(str(group))
-        except OSError:
-            continue
-    return found
+    """Control groups, of version 1 or 2, whose path holds one of the names.
+
+    Others make and remove groups at the same time, and `os.walk` takes that as it comes.
+    """
+    return [
+        f"{parent}/{name}"
+        for parent, children, _ in os.walk(CGROUPS)
+        for name in children
+        if any(wanted in name for wanted in names)
+    ]
 
 
 def cells(directory: Path) -> list[str]:

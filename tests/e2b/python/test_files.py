@@ -26,8 +26,11 @@ def test_text_comes_back(sandbox):
     assert sandbox.files.read("~/hello.txt") == "Grüße ✓"
 
 
-@pytest.mark.parametrize("octets", [True, False], ids=["octet-stream", "multipart"])
-@pytest.mark.parametrize("gzip", [True, False], ids=["gzip", "plain"])
+@pytest.mark.parametrize(
+    ("octets", "gzip"),
+    [(True, True), (True, False), (False, False)],
+    ids=["octet-stream-gzip", "octet-stream", "multipart"],
+)
 def test_bytes_come_back_in_every_encoding(sandbox, octets, gzip):
     data = os.urandom(FIVE_MEGABYTES)
     sandbox.files.write("/tmp/data.bin", data, gzip=gzip, use_octet_stream=octets)

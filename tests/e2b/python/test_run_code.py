@@ -55,7 +55,8 @@ def test_output_of_children_arrives(sandbox):
 
 
 def test_shell_lines_magics_and_top_level_await_work(sandbox):
-    assert sandbox.run_code("!echo shell").logs.stdout == ["shell\n"]
+    # IPython gives the command a terminal, which ends lines in its own way.
+    assert "".join(sandbox.run_code("!echo shell").logs.stdout).split() == ["shell"]
     assert sandbox.run_code("%pwd").text == "/home/user"
     assert sandbox.run_code("import asyncio\nawait asyncio.sleep(0.01, 'awaited')").text == "awaited"
 
