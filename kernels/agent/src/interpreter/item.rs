@@ -54,11 +54,11 @@ pub fn error(content: &[u8]) -> Option<Vec<u8>> {
     line.extend_from_slice(br#","value":"#);
     raw::splice(&mut line, &failure.evalue);
     line.extend_from_slice(br#","traceback":""#);
-    let inside = |part: &Box<RawValue>| {
+    let inside = |part: &RawValue| {
         let clean = raw::without_colours(part.get()).into_owned();
         clean.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or_default().to_owned()
     };
-    let parts: Vec<String> = failure.traceback.iter().map(inside).collect();
+    let parts: Vec<String> = failure.traceback.iter().map(|part| inside(part)).collect();
     line.extend_from_slice(parts.join("\\n").as_bytes());
     line.extend_from_slice(b"\"}");
     Some(raw::finish(line))

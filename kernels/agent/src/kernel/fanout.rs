@@ -65,7 +65,6 @@ impl Incoming {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hears {
     /// All of them.
-    #[allow(dead_code, reason = "what Jupyter clients hear")]
     Everything,
     /// Those that its own requests cause.
     Answers,
