@@ -10,6 +10,7 @@ mod connect;
 mod control;
 mod envd;
 mod filesystem;
+mod first;
 mod interpreter;
 mod kernel;
 mod planes;
@@ -41,7 +42,7 @@ fn main() -> anyhow::Result<()> {
         )
         .init();
     let descriptor = channel::take_descriptor().context("descriptor 0 is not a channel")?;
-    process::reaper::become_reaper().context("cannot become the reaper of orphans")?;
+    first::prepare().context("cannot become the reaper of orphans")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .max_blocking_threads(BLOCKING_THREADS)

@@ -156,15 +156,3 @@ impl Reaper {
         self.children.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// Makes orphans of the sandbox children of this process. PID 1 has them anyway; elsewhere
-/// (tests, a shared pid namespace) it must ask.
-pub fn become_reaper() -> io::Result<()> {
-    // SAFETY: sets a flag of this process and takes no pointers.
-    match unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) } {
-        0 => Ok(()),
-        // gVisor lacks it in some versions; PID 1 does not need it.
-        _ if std::process::id() == 1 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
-}

@@ -455,3 +455,34 @@ async fn many_short_processes_at_once_all_end_as_they_should() {
     });
     futures_util::future::join_all(runs).await;
 }
+
+#[tokio::test]
+async fn orphans_are_reaped_and_nobody_can_signal_the_agent_away() {
+    let agent = Agent::start().await;
+    // The shell leaves a child behind that ends on its own later.
+    let story = agent
+        .shell("(sleep 0.3 & echo $!) >&1; true")
+        .await
+        .finish()
+        .await;
+    let orphan: u64 = String::from_utf8(story.stdout)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert!(!alive(&agent, orphan).await);
+    // Only where it is the first process: elsewhere this would be somebody else.
+    if agent.shell("test $PPID = 1").await.finish().await.end["exitCode"] == 0 {
+        let signals =
+            "for s in HUP INT QUIT TERM USR1 USR2 ALRM PIPE; do kill -$s 1; done; echo sent";
+        assert_eq!(agent.shell(signals).await.finish().await.stdout, b"sent\n");
+    }
+    let story = agent
+        .shell("trap -p; ulimit -n; umask; exit 4")
+        .await
+        .finish()
+        .await;
+    assert_eq!(story.end["exitCode"], 4);
+    assert_eq!(story.stdout, b"1024\n0022\n");
+}
