@@ -1,3 +1,4 @@
 //! Types that gateway, node and agent share. This crate does no I/O.
+#![forbid(unsafe_code)]
 
 pub mod control;

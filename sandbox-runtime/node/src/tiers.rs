@@ -9,12 +9,17 @@ use crate::{
     options::NodeOptions,
 };
 use soulbox_gvisor::{Gvisor, GvisorOptions};
+use soulbox_namespace::{Namespace, NamespaceOptions};
 use soulbox_runtime::{CellId, Tier, TierName, TierStatus};
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use tracing::{info, warn};
 
 /// A probe starts a sandbox for real; on a slow machine that takes seconds.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The subcommand of the program that runs this node which becomes the first process of a
+/// cell of the namespace tier.
+pub const NAMESPACE_INIT: &str = "namespace-init";
 
 /// The tiers and what is known of them.
 pub struct Tiers {
@@ -42,9 +47,15 @@ pub fn all(options: &NodeOptions) -> Result<Vec<Arc<dyn Tier>>, NodeError> {
         runsc: options.runsc.clone(),
         platform: options.gvisor_platform,
         state_dir: options.state_dir(),
+        node: node.clone(),
+    });
+    let namespace = Namespace::new(NamespaceOptions {
+        init_program: "/proc/self/exe".into(),
+        init_arguments: vec![NAMESPACE_INIT.to_owned()],
+        state_dir: options.state_dir(),
         node,
     });
-    Ok(vec![Arc::new(gvisor)])
+    Ok(vec![Arc::new(gvisor), Arc::new(namespace)])
 }
 
 /// Asks each tier what works here.

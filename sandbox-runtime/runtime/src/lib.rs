@@ -4,6 +4,7 @@
 //! gateway and node speak in the types of [`api`]. This crate does no I/O and
 //! knows no tier, no client protocol and no API key: whoever reads it learns the
 //! words of the project, and whoever adds a tier implements two traits.
+#![forbid(unsafe_code)]
 
 pub mod api;
 pub mod death;

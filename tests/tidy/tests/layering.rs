@@ -32,6 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "soulbox",
         &[
             "soulbox-image",
+            "soulbox-namespace",
             "soulbox-node",
             "soulbox-protocol",
             "soulbox-runtime",
