@@ -360,7 +360,9 @@ async fn a_distribution_works(lab: &Lab) {
 /// Prints what a start costs, with a disk of the usual size; promises nothing. `LAB_ROUNDS`
 /// says how often.
 async fn starts_are_measured(lab: &Lab) {
-    let rounds: Option<usize> = std::env::var("LAB_ROUNDS").ok().and_then(|r| r.parse().ok());
+    let rounds: Option<usize> = std::env::var("LAB_ROUNDS")
+        .ok()
+        .and_then(|r| r.parse().ok());
     let rounds = rounds.unwrap_or(3);
     lab.tier.probe().await;
     let (mut starts, mut ends) = (Vec::new(), Vec::new());
