@@ -9,7 +9,7 @@ use http::{HeaderMap, Request};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use tempfile::TempDir;
 
 struct Answer {
     status: u16,
@@ -61,6 +61,18 @@ async fn answer(agent: &Agent, request: Request<Bytes>) -> Answer {
     }
 }
 
+/// A new directory of this story, in whatever isolation it runs; here it goes with the guard.
+async fn root(agent: &Agent) -> (TempDir, String) {
+    let guard = tempfile::tempdir().unwrap();
+    let path = guard.path().display().to_string();
+    agent
+        .shell(&format!("mkdir -p {path}"))
+        .await
+        .finish()
+        .await;
+    (guard, path)
+}
+
 const RAW: (&str, &str) = ("content-type", "application/octet-stream");
 
 fn form(parts: &[(&str, &str, &str)]) -> String {
@@ -91,8 +103,7 @@ fn gunzip(bytes: &[u8]) -> Vec<u8> {
 #[tokio::test]
 async fn what_is_written_is_read_again() {
     let agent = Agent::start().await;
-    let directory = tempfile::tempdir().unwrap();
-    let root = directory.path().display().to_string();
+    let (_guard, root) = root(&agent).await;
     let path = format!("{root}/new/dir/hello.txt");
     let written = post(
         &agent,
@@ -106,13 +117,9 @@ async fn what_is_written_is_read_again() {
         written.json(),
         json!([{"path": path, "name": "hello.txt", "type": "file"}])
     );
-    let file = std::fs::metadata(&path).unwrap();
-    let parent = std::fs::metadata(format!("{root}/new")).unwrap();
-    assert_eq!(
-        (file.mode() & 0o7777, parent.mode() & 0o7777),
-        (0o644, 0o755)
-    );
-    assert_eq!((file.uid(), parent.uid()), (65534, 65534));
+    let look = format!("stat -c '%a %U' {path} {root}/new");
+    let story = agent.shell(&look).await.finish().await;
+    assert_eq!(story.stdout, b"644 nobody\n755 nobody\n");
     let read = get(&agent, &path, &[]).await;
     assert_eq!((read.status, &read.body[..]), (200, &b"hello"[..]));
     assert_eq!(read.header("content-length"), "5");
@@ -132,13 +139,13 @@ async fn what_is_written_is_read_again() {
 #[tokio::test]
 async fn gzip_works_both_ways_and_ranges_are_never_compressed() {
     let agent = Agent::start().await;
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("big").display().to_string();
+    let (_guard, root) = root(&agent).await;
+    let path = format!("{root}/big");
     let content: Vec<u8> = (0..3_000_000u32).map(|n| (n / 7 % 251) as u8).collect();
     let headers = [RAW, ("content-encoding", "gzip")];
     let written = post(&agent, &format!("path={path}"), &headers, gzip(&content)).await;
     assert_eq!(written.status, 200);
-    assert!(std::fs::read(&path).unwrap() == content);
+    assert!(get(&agent, &path, &[]).await.body == content);
     let packed = get(&agent, &path, &[("accept-encoding", "gzip, deflate")]).await;
     assert_eq!(packed.header("content-encoding"), "gzip");
     assert!(packed.body.len() < content.len() && gunzip(&packed.body) == content);
@@ -182,8 +189,7 @@ async fn gzip_works_both_ways_and_ranges_are_never_compressed() {
 #[tokio::test]
 async fn a_form_holds_many_files_with_their_directories() {
     let agent = Agent::start().await;
-    let directory = tempfile::tempdir().unwrap();
-    let root = directory.path().display().to_string();
+    let (_guard, root) = root(&agent).await;
     let (one, two) = (format!("{root}/a/one.txt"), format!("{root}/two"));
     let body = form(&[
         ("file", &one, "1"),
@@ -202,8 +208,8 @@ async fn a_form_holds_many_files_with_their_directories() {
         assert_eq!(written.json()[0]["path"], one);
         assert_eq!(written.json()[1]["name"], "two");
         assert_eq!(written.json().as_array().unwrap().len(), 2);
-        assert_eq!(std::fs::read(&one).unwrap(), b"1");
-        assert_eq!(std::fs::read(&two).unwrap(), b"22");
+        assert_eq!(get(&agent, &one, &[]).await.body, "1");
+        assert_eq!(get(&agent, &two, &[]).await.body, "22");
     }
     let single = form(&[("file", "other", "333")]);
     let written = post(&agent, &format!("path={two}"), &[FORM], single).await;
@@ -269,9 +275,12 @@ async fn metadata_is_replaced_as_a_whole_and_shared_with_programs() {
 #[tokio::test]
 async fn errors_have_their_status_and_text() {
     let agent = Agent::start().await;
-    let directory = tempfile::tempdir().unwrap();
-    let root = directory.path().display().to_string();
-    std::fs::write(format!("{root}/file"), "x").unwrap();
+    let (_guard, root) = root(&agent).await;
+    agent
+        .shell(&format!("echo x > {root}/file"))
+        .await
+        .finish()
+        .await;
     for (path, status, message) in [
         (
             "/no/such".to_owned(),
@@ -309,6 +318,12 @@ async fn errors_have_their_status_and_text() {
             format!("path is a directory: {root}"),
         ),
         (format!("path={root}/file/x"), vec![RAW], 500, String::new()),
+        (
+            "path=/dev/full".into(),
+            vec![RAW],
+            507,
+            "not enough disk space available".to_owned(),
+        ),
         (String::new(), vec![RAW], 400, "path".to_owned()),
         (
             format!("path={root}/y"),
