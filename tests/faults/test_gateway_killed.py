@@ -29,9 +29,7 @@ def test_killed_in_the_middle_of_a_cell_and_started_again(own_server):
     next(iter(running))
     node = [process.pid for process in server.nodes()]
     server.kill_gateway()
-    with pytest.raises((OSError, http.client.HTTPException)):
-        if not any(True for _ in running):
-            raise http.client.IncompleteRead(b"")
+    assert "end_of_execution" not in kinds(running), "a clean end hides the crash"
     running.close()
 
     server.start()
@@ -77,3 +75,11 @@ def test_keys_outlive_a_restart(own_server):
     assert server.key == first, "a second start must not make another first key"
     for known in (first, key):
         assert server.wire.send("GET", "/v2/sandboxes", headers={"X-API-Key": known}).status == 200
+
+
+def kinds(running) -> list[str]:
+    """Types of the items up to where the connection broke."""
+    try:
+        return [item["type"] for item in running]
+    except (OSError, ValueError, http.client.HTTPException):
+        return []
