@@ -90,11 +90,15 @@ fn list(directory: &Path) -> anyhow::Result<()> {
         match built.iter().find(|image| image.name == recipe.name) {
             None => println!(
                 "{:<24}  {:<14}  {:>8}  {:<20}  {}",
-                recipe.name, "-", "-", "-", recipe.summary
+                recipe.name.as_str(),
+                "-",
+                "-",
+                "-",
+                recipe.summary
             ),
             Some(image) => {
                 let size = format!("{} MB", image.size_bytes / 1_000_000);
-                let (name, hash) = (&image.name, image.hash.to_string());
+                let (name, hash) = (image.name.as_str(), image.hash.to_string());
                 println!(
                     "{name:<24}  {hash:<14}  {size:>8}  {:<20.0}  {}",
                     image.built_at, recipe.summary

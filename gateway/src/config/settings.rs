@@ -32,8 +32,8 @@ pub struct Overrides {
     /// The built templates [default: `images` in the data directory]
     #[arg(long, env = "SOULBOX_IMAGES_DIR", value_name = "DIR")]
     pub images_dir: Option<PathBuf>,
-    /// How sandboxes are isolated: auto, gvisor, microvm or namespace [default: auto, which
-    /// never picks namespace]
+    /// How sandboxes are isolated: auto, gvisor or namespace [default: auto, which never
+    /// picks namespace]
     #[arg(long, env = "SOULBOX_ISOLATION", value_name = "TIER")]
     pub isolation: Option<String>,
     /// Whom the gateway runs as once its socket is bound: a name, or UID:GID [default:
