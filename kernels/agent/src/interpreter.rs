@@ -23,8 +23,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Where kernelspecs are looked for: ours first, then those that a template installed.
-const KERNEL_DIRECTORIES: [&str; 4] =
-    ["/opt/soulbox/kernels", "/usr/local/share/jupyter/kernels", "/usr/share/jupyter/kernels", "/root/.local/share/jupyter/kernels"];
+const KERNEL_DIRECTORIES: [&str; 4] = [
+    "/opt/soulbox/kernels",
+    "/usr/local/share/jupyter/kernels",
+    "/usr/share/jupyter/kernels",
+    "/root/.local/share/jupyter/kernels",
+];
 
 /// Names another directory to look in before all others. For tests outside a sandbox.
 const KERNEL_DIRECTORY_VARIABLE: &str = "SOULBOX_AGENT_KERNELS";
@@ -38,7 +42,10 @@ impl Interpreter {
     /// Starts the default kernel in the background. Called once, inside the runtime.
     pub fn start(sandbox: Arc<Sandbox>, reaper: Arc<Reaper>) -> Arc<Self> {
         let named = std::env::var_os(KERNEL_DIRECTORY_VARIABLE).map(PathBuf::from);
-        let roots: Vec<PathBuf> = named.into_iter().chain(KERNEL_DIRECTORIES.map(PathBuf::from)).collect();
+        let roots: Vec<PathBuf> = named
+            .into_iter()
+            .chain(KERNEL_DIRECTORIES.map(PathBuf::from))
+            .collect();
         let contexts = Contexts::new(spec::discover(&roots), sandbox, reaper);
         if let Ok(context) = contexts.default_of(DEFAULT_LANGUAGE) {
             context.kernel().start();
@@ -50,12 +57,19 @@ impl Interpreter {
     pub async fn claim(&self, claim: &Claim) {
         let entropy = Some(claim.entropy.clone()).filter(|entropy| !entropy.is_empty());
         let contexts = self.contexts.all();
-        join_all(contexts.iter().map(|context| context.kernel().renew(entropy.clone()))).await;
+        join_all(
+            contexts
+                .iter()
+                .map(|context| context.kernel().renew(entropy.clone())),
+        )
+        .await;
     }
 
     /// State of the default kernel, for the control plane.
     pub fn kernel_health(&self) -> KernelHealth {
-        let Ok(context) = self.contexts.default_of(DEFAULT_LANGUAGE) else { return KernelHealth::None };
+        let Ok(context) = self.contexts.default_of(DEFAULT_LANGUAGE) else {
+            return KernelHealth::None;
+        };
         match context.kernel().life() {
             Life::Unstarted | Life::Starting | Life::Restarting => KernelHealth::Starting,
             Life::Live(_) => KernelHealth::Ready,

@@ -91,7 +91,11 @@ impl Kernel {
         let (commands, orders) = mpsc::channel(COMMANDS);
         let applied = tokio::sync::Mutex::new(config.sandbox.identity());
         let life = watch::Sender::new(Life::Unstarted);
-        let shared = Arc::new(Shared { config, life, applied });
+        let shared = Arc::new(Shared {
+            config,
+            life,
+            applied,
+        });
         tokio::spawn(supervisor::supervise(shared.clone(), orders));
         Self { shared, commands }
     }
@@ -120,8 +124,12 @@ impl Kernel {
             let now = life.borrow_and_update().clone();
             match now {
                 // One whose process has just ended is not live any more, though nobody has said so.
-                Life::Live(link) if link.loss().is_none() && link.child().try_exit().is_none() => return Ok(link),
-                Life::Dead(loss) if asked || loss == Loss::Unavailable || loss == Loss::Removed => return Err(loss),
+                Life::Live(link) if link.loss().is_none() && link.child().try_exit().is_none() => {
+                    return Ok(link);
+                }
+                Life::Dead(loss) if asked || loss == Loss::Unavailable || loss == Loss::Removed => {
+                    return Err(loss);
+                }
                 Life::Unstarted | Life::Dead(_) if !asked => {
                     self.start();
                     asked = true;
@@ -139,7 +147,10 @@ impl Kernel {
     /// Ends the process and starts another one; what runs is told that it was restarted.
     pub async fn restart(&self) -> Result<(), Loss> {
         let (done, begun) = oneshot::channel();
-        self.commands.send(Command::Restart(done)).await.map_err(|_| Loss::Removed)?;
+        self.commands
+            .send(Command::Restart(done))
+            .await
+            .map_err(|_| Loss::Removed)?;
         begun.await.map_err(|_| Loss::Removed)?;
         self.live(Instant::now() + START_DEADLINE).await.map(drop)
     }
@@ -172,12 +183,30 @@ impl Shared {
         if Arc::ptr_eq(&applied, &present) && entropy.is_none() {
             return;
         }
-        let gone = applied.env.keys().filter(|name| !present.env.contains_key(*name));
-        let mut env: BTreeMap<String, Option<String>> = gone.map(|name| (name.clone(), None)).collect();
-        env.extend(present.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))));
-        let change = Environment { env, cwd: None, entropy };
+        let gone = applied
+            .env
+            .keys()
+            .filter(|name| !present.env.contains_key(*name));
+        let mut env: BTreeMap<String, Option<String>> =
+            gone.map(|name| (name.clone(), None)).collect();
+        env.extend(
+            present
+                .env
+                .iter()
+                .map(|(name, value)| (name.clone(), Some(value.clone()))),
+        );
+        let change = Environment {
+            env,
+            cwd: None,
+            entropy,
+        };
         let until = Instant::now() + RENEW_DEADLINE;
-        match link.answer(Channel::Control, until, |session| request::environment(session, &change)).await {
+        match link
+            .answer(Channel::Control, until, |session| {
+                request::environment(session, &change)
+            })
+            .await
+        {
             Ok(_) => *applied = present,
             Err(error) => tracing::warn!(%error, "a kernel did not take the sandbox's variables"),
         }

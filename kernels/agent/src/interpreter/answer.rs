@@ -62,7 +62,9 @@ pub fn answer() -> (Lines, Body) {
                 }
                 Ok(None) => return None,
                 // Not in the middle of a line, whose rest is still on its way.
-                Err(_) if between => return Some((Ok(Bytes::from_static(KEEPALIVE)), (receiver, true))),
+                Err(_) if between => {
+                    return Some((Ok(Bytes::from_static(KEEPALIVE)), (receiver, true)));
+                }
                 Err(_) => {}
             }
         }
@@ -75,7 +77,9 @@ fn together(first: Bytes, receiver: &mut mpsc::Receiver<Bytes>) -> Bytes {
     if first.len() >= TOGETHER_BYTES {
         return first;
     }
-    let Ok(second) = receiver.try_recv() else { return first };
+    let Ok(second) = receiver.try_recv() else {
+        return first;
+    };
     let mut all = Vec::with_capacity(first.len() + second.len());
     all.extend_from_slice(&first);
     all.extend_from_slice(&second);

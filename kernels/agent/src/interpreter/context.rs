@@ -105,7 +105,10 @@ impl Context {
             return Err(ContextError::Kernel(loss));
         }
         let grow = |waiting| (waiting < MOST_WAITING).then_some(waiting + 1);
-        match self.waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, grow) {
+        match self
+            .waiting
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, grow)
+        {
             Ok(_) => Ok(Ticket(self.clone())),
             Err(_) => Err(ContextError::Queue),
         }
@@ -148,7 +151,12 @@ pub struct Contexts {
 impl Contexts {
     /// The default contexts, without processes.
     pub fn new(specs: Vec<Spec>, sandbox: Arc<Sandbox>, reaper: Arc<Reaper>) -> Self {
-        let contexts = Self { sandbox, reaper, specs, list: Mutex::new(Vec::new()) };
+        let contexts = Self {
+            sandbox,
+            reaper,
+            specs,
+            list: Mutex::new(Vec::new()),
+        };
         for language in LISTED {
             // A language that has no kernel here is not promised.
             let _ = contexts.default_of(language);
@@ -168,7 +176,11 @@ impl Contexts {
 
     /// The context with this id.
     pub fn get(&self, id: &str) -> Result<Arc<Context>, ContextError> {
-        let found = self.list().iter().find(|context| context.shown.id == id).cloned();
+        let found = self
+            .list()
+            .iter()
+            .find(|context| context.shown.id == id)
+            .cloned();
         found.ok_or_else(|| ContextError::Unknown(id.into()))
     }
 
@@ -176,7 +188,9 @@ impl Contexts {
     pub fn default_of(&self, language: &str) -> Result<Arc<Context>, ContextError> {
         let spec = self.spec(language)?;
         let mut list = self.list();
-        let made = list.iter().find(|context| context.is_default && context.shown.language == spec.name);
+        let made = list
+            .iter()
+            .find(|context| context.is_default && context.shown.language == spec.name);
         match made {
             Some(context) => Ok(context.clone()),
             None => self.add(&mut list, spec, Path::new(DEFAULT_CWD), true),
@@ -214,15 +228,24 @@ impl Contexts {
     fn take(&self, id: &str) -> Result<Arc<Context>, ContextError> {
         let mut list = self.list();
         let at = list.iter().position(|context| context.shown.id == id);
-        at.map(|at| list.remove(at)).ok_or_else(|| ContextError::Unknown(id.into()))
+        at.map(|at| list.remove(at))
+            .ok_or_else(|| ContextError::Unknown(id.into()))
     }
 
     fn spec(&self, language: &str) -> Result<&Spec, ContextError> {
         let name = language.trim().to_lowercase();
-        self.specs.iter().find(|spec| spec.is(&name)).ok_or_else(|| ContextError::Language {
-            language: language.into(),
-            available: self.specs.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>().join(", "),
-        })
+        self.specs
+            .iter()
+            .find(|spec| spec.is(&name))
+            .ok_or_else(|| ContextError::Language {
+                language: language.into(),
+                available: self
+                    .specs
+                    .iter()
+                    .map(|spec| spec.name.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            })
     }
 
     fn add(
@@ -241,7 +264,11 @@ impl Contexts {
             cwd: cwd.to_string_lossy().into_owned(),
         };
         // A template without that directory still has an interpreter.
-        let directory = if cwd.is_dir() { cwd.to_owned() } else { PathBuf::from("/") };
+        let directory = if cwd.is_dir() {
+            cwd.to_owned()
+        } else {
+            PathBuf::from("/")
+        };
         let kernel = Kernel::new(Config {
             spec: spec.clone(),
             cwd: directory,

@@ -110,8 +110,16 @@ pub async fn run(link: &Link, run: Run, counter: &AtomicU64, lines: &Lines) {
 
 /// Tells that there is no kernel, and ends the answer.
 pub async fn without_kernel(loss: &Loss, lines: &Lines) {
-    let name = if *loss == Loss::Restarted { "ContextRestarting" } else { "UnexpectedEndOfExecution" };
-    if lines.write(item::failure(name, &loss.to_string())).await.is_ok() {
+    let name = if *loss == Loss::Restarted {
+        "ContextRestarting"
+    } else {
+        "UnexpectedEndOfExecution"
+    };
+    if lines
+        .write(item::failure(name, &loss.to_string()))
+        .await
+        .is_ok()
+    {
         let _ = lines.write(item::END.to_vec()).await;
     }
 }
@@ -121,21 +129,32 @@ async fn lost(link: &Link, lines: &Lines) {
 }
 
 /// Writes items until the run is over (`Some`) or the kernel is gone (`None`).
-async fn follow(client: &mut Attachment, request: &Request, progress: &mut Progress<'_>) -> Result<Option<()>, HungUp> {
+async fn follow(
+    client: &mut Attachment,
+    request: &Request,
+    progress: &mut Progress<'_>,
+) -> Result<Option<()>, HungUp> {
     let lines = progress.lines;
     while !(progress.replied && progress.idle) {
         let delivery = tokio::select! {
             delivery = client.next() => delivery,
             () = lines.hung_up() => return Err(HungUp),
         };
-        let Some(delivery) = delivery else { return Ok(None) };
+        let Some(delivery) = delivery else {
+            return Ok(None);
+        };
         progress.take(&delivery, request).await?;
     }
     Ok(Some(()))
 }
 
 /// Interrupts until the run is over or the kernel is gone, and reads on meanwhile.
-async fn give_up(link: &Link, client: &mut Attachment, request: &Request, progress: &mut Progress<'_>) {
+async fn give_up(
+    link: &Link,
+    client: &mut Attachment,
+    request: &Request,
+    progress: &mut Progress<'_>,
+) {
     let mut again = INTERRUPT_AGAIN;
     while !(progress.replied && progress.idle) {
         link.interrupt().await;
@@ -178,7 +197,10 @@ impl Progress<'_> {
         let line = match (incoming.channel, incoming.msg_type.as_str()) {
             (Channel::Shell, "execute_reply") => {
                 let reply = serde_json::from_slice::<Reply>(content).ok();
-                let payload = reply.as_ref().map(|reply| reply.payload.as_slice()).unwrap_or_default();
+                let payload = reply
+                    .as_ref()
+                    .map(|reply| reply.payload.as_slice())
+                    .unwrap_or_default();
                 self.leaves |= payload.iter().any(|payload| payload.source == "ask_exit");
                 if let Some(count) = reply.as_ref().and_then(|reply| reply.execution_count) {
                     self.number(Some(count)).await?;
@@ -189,12 +211,16 @@ impl Progress<'_> {
                 return Ok(());
             }
             (Channel::Iopub, "execute_input") => {
-                let count = serde_json::from_slice::<Counted>(content).ok().and_then(|input| input.execution_count);
+                let count = serde_json::from_slice::<Counted>(content)
+                    .ok()
+                    .and_then(|input| input.execution_count);
                 return self.number(count).await;
             }
             (Channel::Iopub, "stream") => item::output(content),
             (Channel::Iopub, "execute_result") => result::line(content, true),
-            (Channel::Iopub, "display_data" | "update_display_data") => result::line(content, false),
+            (Channel::Iopub, "display_data" | "update_display_data") => {
+                result::line(content, false)
+            }
             (Channel::Iopub, "error") if !self.failed => {
                 self.failed = true;
                 item::error(content)
@@ -228,7 +254,9 @@ impl Progress<'_> {
         self.number(None).await?;
         if let Some(content) = self.failure.take().filter(|_| !self.failed) {
             let untold = || item::failure("ExecutionAborted", "The kernel did not run the code");
-            self.lines.write(item::error(&content).unwrap_or_else(untold)).await?;
+            self.lines
+                .write(item::error(&content).unwrap_or_else(untold))
+                .await?;
         }
         self.lines.write(item::END.to_vec()).await
     }

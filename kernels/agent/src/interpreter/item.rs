@@ -30,13 +30,21 @@ struct Failure {
 
 /// The first line: which execution of its kernel this is.
 pub fn number(count: u64) -> Vec<u8> {
-    raw::finish(json!({"type": "number_of_executions", "execution_count": count}).to_string().into_bytes())
+    raw::finish(
+        json!({"type": "number_of_executions", "execution_count": count})
+            .to_string()
+            .into_bytes(),
+    )
 }
 
 /// Text that was written to standard output or error.
 pub fn output(content: &[u8]) -> Option<Vec<u8>> {
     let stream: Stream = raw::parse(content)?;
-    let name = if stream.name == "stderr" { "stderr" } else { "stdout" };
+    let name = if stream.name == "stderr" {
+        "stderr"
+    } else {
+        "stdout"
+    };
     let text = stream.text.get();
     let mut line = Vec::with_capacity(text.len() + 96);
     line.extend_from_slice(format!(r#"{{"type":"{name}","text":"#).as_bytes());
@@ -56,7 +64,11 @@ pub fn error(content: &[u8]) -> Option<Vec<u8>> {
     line.extend_from_slice(br#","traceback":""#);
     let inside = |part: &RawValue| {
         let clean = raw::without_colours(part.get()).into_owned();
-        clean.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or_default().to_owned()
+        clean
+            .strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'))
+            .unwrap_or_default()
+            .to_owned()
     };
     let parts: Vec<String> = failure.traceback.iter().map(|part| inside(part)).collect();
     line.extend_from_slice(parts.join("\\n").as_bytes());
@@ -66,7 +78,11 @@ pub fn error(content: &[u8]) -> Option<Vec<u8>> {
 
 /// An error that is ours to tell, and not one of the code.
 pub fn failure(name: &str, value: &str) -> Vec<u8> {
-    raw::finish(json!({"type": "error", "name": name, "value": value, "traceback": ""}).to_string().into_bytes())
+    raw::finish(
+        json!({"type": "error", "name": name, "value": value, "traceback": ""})
+            .to_string()
+            .into_bytes(),
+    )
 }
 
 /// RFC 3339 in UTC with microseconds.
@@ -86,20 +102,41 @@ mod tests {
 
     #[test]
     fn the_first_and_the_last_line_are_the_captured_ones() {
-        assert_eq!(value(Some(number(1))), json!({"type": "number_of_executions", "execution_count": 1}));
-        assert_eq!(value(Some(END.to_vec())), json!({"type": "end_of_execution"}));
+        assert_eq!(
+            value(Some(number(1))),
+            json!({"type": "number_of_executions", "execution_count": 1})
+        );
+        assert_eq!(
+            value(Some(END.to_vec())),
+            json!({"type": "end_of_execution"})
+        );
     }
 
     #[test]
     fn output_keeps_its_text_and_has_a_time() {
-        let item = value(output(br#"{"name": "stdout", "text": "a\n\ud800"}"#.as_slice()).map(|line| {
-            // A lone surrogate is passed on as it is; this parser would refuse it.
-            String::from_utf8(line).expect("UTF-8").replace("\\ud800", "").into_bytes()
-        }));
-        assert_eq!((&item["type"], &item["text"]), (&json!("stdout"), &json!("a\n")));
+        let item = value(
+            output(br#"{"name": "stdout", "text": "a\n\ud800"}"#.as_slice()).map(|line| {
+                // A lone surrogate is passed on as it is; this parser would refuse it.
+                String::from_utf8(line)
+                    .expect("UTF-8")
+                    .replace("\\ud800", "")
+                    .into_bytes()
+            }),
+        );
+        assert_eq!(
+            (&item["type"], &item["text"]),
+            (&json!("stdout"), &json!("a\n"))
+        );
         let time = item["timestamp"].as_str().expect("a text");
-        assert!(time.parse::<jiff::Timestamp>().is_ok() && time.len() == "2026-01-01T00:00:00.000000Z".len(), "{time}");
-        assert_eq!(value(output(br#"{"name": "stderr", "text": ""}"#))["type"], "stderr");
+        assert!(
+            time.parse::<jiff::Timestamp>().is_ok()
+                && time.len() == "2026-01-01T00:00:00.000000Z".len(),
+            "{time}"
+        );
+        assert_eq!(
+            value(output(br#"{"name": "stderr", "text": ""}"#))["type"],
+            "stderr"
+        );
     }
 
     #[test]

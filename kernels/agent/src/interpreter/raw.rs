@@ -11,8 +11,11 @@ use std::borrow::Cow;
 
 /// Characters at which clients that split on "lines" would cut a JSON line in two, as they
 /// stand in UTF-8, and as they are written instead.
-const LINE_ENDS: [(&[u8], &[u8]); 3] =
-    [(b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029")];
+const LINE_ENDS: [(&[u8], &[u8]); 3] = [
+    (b"\xc2\x85", b"\\u0085"),
+    (b"\xe2\x80\xa8", b"\\u2028"),
+    (b"\xe2\x80\xa9", b"\\u2029"),
+];
 
 /// Reads content of a kernel. What is not JSON for the reasons that kernels have (bytes that
 /// are not UTF-8, `NaN`) is mended and read once more.
@@ -29,7 +32,13 @@ pub fn splice(line: &mut Vec<u8>, value: &RawValue) {
     if memchr2(b'\n', b'\r', raw).is_none() {
         line.extend_from_slice(raw);
     } else {
-        line.extend(raw.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
+        line.extend(raw.iter().map(|byte| {
+            if matches!(byte, b'\n' | b'\r') {
+                b' '
+            } else {
+                *byte
+            }
+        }));
     }
 }
 
@@ -67,7 +76,10 @@ pub fn unquoted(raw: &str) -> Option<&str> {
 /// Removes the colour codes of terminals from a JSON text.
 pub fn without_colours(raw: &str) -> Cow<'_, str> {
     const ESCAPE: &str = "\\u001b[";
-    let lower = |text: &str| text.get(..ESCAPE.len()).is_some_and(|start| start.eq_ignore_ascii_case(ESCAPE));
+    let lower = |text: &str| {
+        text.get(..ESCAPE.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(ESCAPE))
+    };
     if !raw.contains("\\u001b[") && !raw.contains("\\u001B[") {
         return Cow::Borrowed(raw);
     }
@@ -77,11 +89,17 @@ pub fn without_colours(raw: &str) -> Cow<'_, str> {
         let (before, here) = rest.split_at(at);
         clean.push_str(before);
         if lower(here) {
-            let code = here[ESCAPE.len()..].trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, ';' | '?'));
-            rest = code.strip_prefix(|c: char| c.is_ascii_alphabetic()).unwrap_or(code);
+            let code = here[ESCAPE.len()..]
+                .trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, ';' | '?'));
+            rest = code
+                .strip_prefix(|c: char| c.is_ascii_alphabetic())
+                .unwrap_or(code);
         } else {
             // An escape is copied whole, so that the second of two backslashes starts none.
-            let end = here.char_indices().nth(2).map_or(here.len(), |(end, _)| end);
+            let end = here
+                .char_indices()
+                .nth(2)
+                .map_or(here.len(), |(end, _)| end);
             clean.push_str(&here[..end]);
             rest = &here[end..];
         }
@@ -97,13 +115,18 @@ fn without_nan(text: &str) -> String {
     let mut inside = false;
     while let Some(next) = rest.chars().next() {
         let length = match next {
-            '\\' if inside => rest.char_indices().nth(2).map_or(rest.len(), |(end, _)| end),
+            '\\' if inside => rest
+                .char_indices()
+                .nth(2)
+                .map_or(rest.len(), |(end, _)| end),
             _ => next.len_utf8(),
         };
         if next == '"' {
             inside = !inside;
         }
-        let number = ["-Infinity", "Infinity", "NaN"].into_iter().find(|name| !inside && rest.starts_with(name));
+        let number = ["-Infinity", "Infinity", "NaN"]
+            .into_iter()
+            .find(|name| !inside && rest.starts_with(name));
         if let Some(name) = number {
             result.push_str("null");
             rest = &rest[name.len()..];
@@ -134,7 +157,9 @@ mod tests {
             ("5", None),
         ] {
             let raw = json!(text).to_string();
-            let inside = unquoted(&raw).map(|inside| serde_json::from_str::<String>(&format!("\"{inside}\"")).expect("JSON"));
+            let inside = unquoted(&raw).map(|inside| {
+                serde_json::from_str::<String>(&format!("\"{inside}\"")).expect("JSON")
+            });
             assert_eq!(inside.as_deref(), expected, "{text}");
         }
         assert_eq!(unquoted("5"), None);
@@ -145,7 +170,12 @@ mod tests {
         let text = "a\u{2028}b\u{2029}c\u{85}d\u{e9}\u{20ac}";
         let line = finish(serde_json::to_vec(text).expect("JSON"));
         let shown = String::from_utf8(line).expect("UTF-8");
-        assert_eq!(shown.matches(['\n', '\u{2028}', '\u{2029}', '\u{85}']).count(), 1);
+        assert_eq!(
+            shown
+                .matches(['\n', '\u{2028}', '\u{2029}', '\u{85}'])
+                .count(),
+            1
+        );
         assert_eq!(serde_json::from_str::<String>(&shown).expect("JSON"), text);
     }
 
@@ -155,21 +185,34 @@ mod tests {
         let mut line = Vec::new();
         splice(&mut line, &value);
         assert!(!line.contains(&b'\n') && !line.contains(&b'\r'));
-        assert_eq!(serde_json::from_slice::<Value>(&line).expect("JSON"), json!({"a": "x\ny"}));
+        assert_eq!(
+            serde_json::from_slice::<Value>(&line).expect("JSON"),
+            json!({"a": "x\ny"})
+        );
     }
 
     #[test]
     fn colours_are_removed_and_look_alikes_stay() {
-        let clean = |text: &str| serde_json::from_str::<String>(&without_colours(&json!(text).to_string())).expect("JSON");
-        assert_eq!(clean("\u{1b}[0;31mError\u{1b}[0m: \u{1b}[38;5;28mé"), "Error: é");
+        let clean = |text: &str| {
+            serde_json::from_str::<String>(&without_colours(&json!(text).to_string()))
+                .expect("JSON")
+        };
+        assert_eq!(
+            clean("\u{1b}[0;31mError\u{1b}[0m: \u{1b}[38;5;28mé"),
+            "Error: é"
+        );
         assert_eq!(clean("\\u001b[31m\u{1b}[1m"), "\\u001b[31m");
         assert_eq!(clean("\u{1b}["), "");
     }
 
     #[test]
     fn numbers_that_json_lacks_become_null_outside_texts() {
-        let value: Value = parse(br#"{"a": [NaN, -Infinity, Infinity, 1], "b": "NaN \" NaN"}"#).expect("mended");
-        assert_eq!(value, json!({"a": [null, null, null, 1], "b": "NaN \" NaN"}));
+        let value: Value =
+            parse(br#"{"a": [NaN, -Infinity, Infinity, 1], "b": "NaN \" NaN"}"#).expect("mended");
+        assert_eq!(
+            value,
+            json!({"a": [null, null, null, 1], "b": "NaN \" NaN"})
+        );
         let value: Value = parse(b"\"\xff\"").expect("mended");
         assert_eq!(value, json!("\u{fffd}"));
         assert!(parse::<Value>(b"{").is_none());

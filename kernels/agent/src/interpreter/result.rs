@@ -110,21 +110,33 @@ mod tests {
     fn other_types_are_extra_and_nulls_are_left_out() {
         let data = json!({"application/vnd.plotly.v1+json": {"data": []}, "x/y": "z", "text/html": null, "a/b": null});
         let value = result(data, false);
-        assert_eq!(value["extra"], json!({"application/vnd.plotly.v1+json": {"data": []}, "x/y": "z"}));
+        assert_eq!(
+            value["extra"],
+            json!({"application/vnd.plotly.v1+json": {"data": []}, "x/y": "z"})
+        );
         assert_eq!(value.as_object().expect("an object").len(), 3);
     }
 
     #[test]
     fn only_texts_lose_their_quotes_and_only_in_the_text() {
-        assert_eq!(result(json!({"text/plain": "'it\\'s'"}), true)["text"], "it\\'s");
+        assert_eq!(
+            result(json!({"text/plain": "'it\\'s'"}), true)["text"],
+            "it\\'s"
+        );
         assert_eq!(result(json!({"text/plain": "\"a\""}), true)["text"], "a");
-        assert_eq!(result(json!({"text/plain": "a", "text/html": "'a'"}), true)["html"], "'a'");
+        assert_eq!(
+            result(json!({"text/plain": "a", "text/html": "'a'"}), true)["html"],
+            "'a'"
+        );
         assert_eq!(result(json!({"text/plain": 5}), true)["text"], 5);
     }
 
     #[test]
     fn an_empty_bundle_is_a_result_without_formats() {
-        assert_eq!(result(json!({}), false), json!({"type": "result", "is_main_result": false, "extra": {}}));
+        assert_eq!(
+            result(json!({}), false),
+            json!({"type": "result", "is_main_result": false, "extra": {}})
+        );
         assert!(line(b"5", false).is_none());
     }
 
@@ -132,9 +144,13 @@ mod tests {
     fn the_fields_are_those_that_the_protocol_crate_knows() {
         // The oracle: what jupyter-protocol serialises, this reads.
         use jupyter_protocol::{DisplayData, Media, MediaType};
-        let bundle = Media::new(vec![MediaType::Plain("1".into()), MediaType::Html("<b>".into())]);
+        let bundle = Media::new(vec![
+            MediaType::Plain("1".into()),
+            MediaType::Html("<b>".into()),
+        ]);
         let content = serde_json::to_vec(&DisplayData::new(bundle)).expect("JSON");
-        let line: Value = serde_json::from_slice(&line(&content, false).expect("a result")).expect("JSON");
+        let line: Value =
+            serde_json::from_slice(&line(&content, false).expect("a result")).expect("JSON");
         assert_eq!((&line["text"], &line["html"]), (&json!("1"), &json!("<b>")));
     }
 }

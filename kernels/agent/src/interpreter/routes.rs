@@ -30,9 +30,18 @@ const BODY_DEADLINE: Duration = Duration::from_secs(120);
 
 /// What any web page may do, since the contract has these routes open.
 const OPEN: [(HeaderName, HeaderValue); 3] = [
-    (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
-    (header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("*")),
-    (header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*")),
+    (
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        HeaderValue::from_static("*"),
+    ),
+    (
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("*"),
+    ),
+    (
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("*"),
+    ),
 ];
 
 /// An answer that is not what was asked for.
@@ -90,29 +99,51 @@ pub fn router(interpreter: Arc<Interpreter>) -> Router {
 /// Answers the questions of browsers, and tells them that the answer is theirs.
 async fn open(request: Request, next: Next) -> Response {
     let preflight = request.method() == Method::OPTIONS;
-    let mut response = if preflight { StatusCode::OK.into_response() } else { next.run(request).await };
+    let mut response = if preflight {
+        StatusCode::OK.into_response()
+    } else {
+        next.run(request).await
+    };
     response.headers_mut().extend(OPEN);
     response
 }
 
-async fn execute(State(interpreter): State<Arc<Interpreter>>, request: Request) -> Result<Response, Refusal> {
+async fn execute(
+    State(interpreter): State<Arc<Interpreter>>,
+    request: Request,
+) -> Result<Response, Refusal> {
     let asked: Execute = body(request).await?;
     let env = asked.env_vars.unwrap_or_default();
-    if env.iter().any(|(name, value)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0')) {
-        return Err(bad("A variable's name is empty or holds '=', or a NUL character is in a name or value"));
+    if env
+        .iter()
+        .any(|(name, value)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0'))
+    {
+        return Err(bad(
+            "A variable's name is empty or holds '=', or a NUL character is in a name or value",
+        ));
     }
     let contexts = &interpreter.contexts;
     let context: Arc<Context> = match (asked.context_id, asked.language) {
-        (Some(_), Some(_)) => return Err(bad("Only one of context_id or language can be provided")),
+        (Some(_), Some(_)) => {
+            return Err(bad("Only one of context_id or language can be provided"));
+        }
         (Some(id), None) => contexts.get(&id)?,
         (None, language) => contexts.default_of(language.as_deref().unwrap_or(DEFAULT_LANGUAGE))?,
     };
     if !env.is_empty() && !context.kernel().spec().beyond.execute_env {
-        return Err(bad("Kernels of this language do not take variables of a single execution"));
+        return Err(bad(
+            "Kernels of this language do not take variables of a single execution",
+        ));
     }
     let ticket = context.enqueue()?;
     let (lines, body) = answer();
-    tokio::spawn(ticket.run(Run { code: asked.code, env }, lines));
+    tokio::spawn(ticket.run(
+        Run {
+            code: asked.code,
+            env,
+        },
+        lines,
+    ));
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
@@ -120,18 +151,29 @@ async fn list(State(interpreter): State<Arc<Interpreter>>) -> Json<Vec<Shown>> {
     Json(interpreter.contexts.shown())
 }
 
-async fn create(State(interpreter): State<Arc<Interpreter>>, request: Request) -> Result<Json<Shown>, Refusal> {
+async fn create(
+    State(interpreter): State<Arc<Interpreter>>,
+    request: Request,
+) -> Result<Json<Shown>, Refusal> {
     let asked: Create = body(request).await?;
     let language = asked.language.as_deref().unwrap_or(DEFAULT_LANGUAGE);
     let cwd = asked.cwd.as_deref().unwrap_or(DEFAULT_CWD);
-    Ok(Json(interpreter.contexts.create(language, cwd).await?.shown()))
+    Ok(Json(
+        interpreter.contexts.create(language, cwd).await?.shown(),
+    ))
 }
 
-async fn restart(State(interpreter): State<Arc<Interpreter>>, Path(id): Path<String>) -> Result<Json<()>, Refusal> {
+async fn restart(
+    State(interpreter): State<Arc<Interpreter>>,
+    Path(id): Path<String>,
+) -> Result<Json<()>, Refusal> {
     Ok(Json(interpreter.contexts.restart(&id).await?))
 }
 
-async fn remove(State(interpreter): State<Arc<Interpreter>>, Path(id): Path<String>) -> Result<Json<()>, Refusal> {
+async fn remove(
+    State(interpreter): State<Arc<Interpreter>>,
+    Path(id): Path<String>,
+) -> Result<Json<()>, Refusal> {
     Ok(Json(interpreter.contexts.remove(&id).await?))
 }
 
@@ -139,19 +181,30 @@ async fn remove(State(interpreter): State<Arc<Interpreter>>, Path(id): Path<Stri
 async fn body<T: DeserializeOwned>(request: Request) -> Result<T, Refusal> {
     let limited = Limited::new(request.into_body(), BODY_BYTES);
     let bytes = match tokio::time::timeout(BODY_DEADLINE, Body::new(limited).collect()).await {
-        Err(_) => return Err(Refusal(StatusCode::REQUEST_TIMEOUT, "The request body did not arrive in time".into())),
+        Err(_) => {
+            return Err(Refusal(
+                StatusCode::REQUEST_TIMEOUT,
+                "The request body did not arrive in time".into(),
+            ));
+        }
         Ok(Ok(collected)) => collected.to_bytes(),
         Ok(Err(error)) => {
             let cause = std::error::Error::source(&error);
-            return Err(if cause.is_some_and(|cause| cause.is::<LengthLimitError>()) {
-                let text = format!("The request body is larger than {} MiB", BODY_BYTES >> 20);
-                Refusal(StatusCode::PAYLOAD_TOO_LARGE, text)
-            } else {
-                bad("The request body broke off")
-            });
+            return Err(
+                if cause.is_some_and(|cause| cause.is::<LengthLimitError>()) {
+                    let text = format!("The request body is larger than {} MiB", BODY_BYTES >> 20);
+                    Refusal(StatusCode::PAYLOAD_TOO_LARGE, text)
+                } else {
+                    bad("The request body broke off")
+                },
+            );
         }
     };
     let text = std::str::from_utf8(&bytes).map_err(|_| bad("The request body is not UTF-8"))?;
     let text = if text.trim().is_empty() { "{}" } else { text };
-    serde_json::from_str(text).map_err(|error| bad(format!("The request body is not what this route takes: {error}")))
+    serde_json::from_str(text).map_err(|error| {
+        bad(format!(
+            "The request body is not what this route takes: {error}"
+        ))
+    })
 }

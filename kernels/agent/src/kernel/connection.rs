@@ -41,8 +41,17 @@ impl Connection {
         let mut last = io::Error::other("no runtime directory");
         for base in RUNTIME_DIRECTORIES {
             let directory = Path::new(base).join(id);
-            match std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory) {
-                Ok(()) => return Ok(Self { directory, key_text: hex(&key) }),
+            match std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&directory)
+            {
+                Ok(()) => {
+                    return Ok(Self {
+                        directory,
+                        key_text: hex(&key),
+                    });
+                }
                 Err(error) => last = error,
             }
         }
@@ -97,8 +106,11 @@ impl Connection {
             "signature_scheme": "hmac-sha256",
             "kernel_name": kernel_name,
         });
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.file())?;
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(self.file())?;
         file.write_all(text.to_string().as_bytes())
     }
 }
@@ -117,9 +129,17 @@ mod tests {
 
     #[test]
     fn the_file_and_its_directory_are_private_and_keys_differ() {
-        let mode = |path: &Path| std::fs::metadata(path).expect("it exists").permissions().mode() & 0o777;
-        let first = Connection::create(&format!("test-{}-a", std::process::id())).expect("a directory");
-        let second = Connection::create(&format!("test-{}-b", std::process::id())).expect("a directory");
+        let mode = |path: &Path| {
+            std::fs::metadata(path)
+                .expect("it exists")
+                .permissions()
+                .mode()
+                & 0o777
+        };
+        let first =
+            Connection::create(&format!("test-{}-a", std::process::id())).expect("a directory");
+        let second =
+            Connection::create(&format!("test-{}-b", std::process::id())).expect("a directory");
         first.write("python").expect("a file");
         assert_eq!(mode(&first.file()), 0o600);
         assert_eq!(mode(&first.directory), 0o700);

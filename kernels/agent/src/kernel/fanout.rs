@@ -57,7 +57,13 @@ impl Incoming {
         let msg_type = message.head()?.msg_type.into_owned();
         let parent = message.parent();
         let (parent_id, parent_session) = (parent.msg_id.into_owned(), parent.session.into_owned());
-        Ok(Self { channel, msg_type, parent_id, parent_session, message })
+        Ok(Self {
+            channel,
+            msg_type,
+            parent_id,
+            parent_session,
+            message,
+        })
     }
 }
 
@@ -104,7 +110,9 @@ impl Table {
         let by_request = self.askers.get(&incoming.parent_id).copied();
         by_request.or_else(|| {
             let mut seats = self.seats.iter();
-            seats.find(|(_, seat)| seat.session == incoming.parent_session).map(|(id, _)| *id)
+            seats
+                .find(|(_, seat)| seat.session == incoming.parent_session)
+                .map(|(id, _)| *id)
         })
     }
 
@@ -114,7 +122,11 @@ impl Table {
         let wants = |id: ClientId, seat: &Seat| {
             Some(id) == asker || (everybody && seat.hears == Hears::Everything)
         };
-        self.seats.iter().filter(|(id, seat)| wants(**id, seat)).map(|(_, seat)| seat.clone()).collect()
+        self.seats
+            .iter()
+            .filter(|(id, seat)| wants(**id, seat))
+            .map(|(_, seat)| seat.clone())
+            .collect()
     }
 }
 
@@ -136,8 +148,21 @@ impl Fanout {
         }
         let id = table.next;
         table.next += 1;
-        table.seats.insert(id, Seat { session: session.into(), hears, queue, room });
-        Some(Attachment { id, session: session.into(), deliveries, fanout: self.clone() })
+        table.seats.insert(
+            id,
+            Seat {
+                session: session.into(),
+                hears,
+                queue,
+                room,
+            },
+        );
+        Some(Attachment {
+            id,
+            session: session.into(),
+            deliveries,
+            fanout: self.clone(),
+        })
     }
 
     /// Notes who asks, before the request is sent.
@@ -157,10 +182,18 @@ impl Fanout {
         let receivers = self.lock().receivers(&incoming);
         let incoming = Arc::new(incoming);
         for seat in receivers {
-            let bytes = u32::try_from(incoming.message.size()).unwrap_or(QUEUE_BYTES).min(QUEUE_BYTES);
+            let bytes = u32::try_from(incoming.message.size())
+                .unwrap_or(QUEUE_BYTES)
+                .min(QUEUE_BYTES);
             // Both fail only when the client has left, which is no loss.
             if let Ok(room) = seat.room.acquire_many_owned(bytes).await {
-                let _ = seat.queue.send(Delivery { incoming: incoming.clone(), _room: room }).await;
+                let _ = seat
+                    .queue
+                    .send(Delivery {
+                        incoming: incoming.clone(),
+                        _room: room,
+                    })
+                    .await;
             }
         }
     }
@@ -225,7 +258,10 @@ mod tests {
 
     async fn heard(client: &mut Attachment) -> usize {
         let mut count = 0;
-        while tokio::time::timeout(Duration::from_millis(10), client.next()).await.is_ok_and(|next| next.is_some()) {
+        while tokio::time::timeout(Duration::from_millis(10), client.next())
+            .await
+            .is_ok_and(|next| next.is_some())
+        {
             count += 1;
         }
         count
@@ -238,10 +274,23 @@ mod tests {
         let mut listener = fanout.attach("b", Hears::Everything).expect("a place");
         let mut stranger = fanout.attach("c", Hears::Answers).expect("a place");
         fanout.note(&asker, "1");
-        fanout.deliver(incoming(Channel::Shell, "1", "anything", 1)).await;
-        fanout.deliver(incoming(Channel::Iopub, "1", "anything", 1)).await;
-        fanout.deliver(incoming(Channel::Stdin, "unknown", "a", 1)).await;
-        assert_eq!((heard(&mut asker).await, heard(&mut listener).await, heard(&mut stranger).await), (3, 1, 0));
+        fanout
+            .deliver(incoming(Channel::Shell, "1", "anything", 1))
+            .await;
+        fanout
+            .deliver(incoming(Channel::Iopub, "1", "anything", 1))
+            .await;
+        fanout
+            .deliver(incoming(Channel::Stdin, "unknown", "a", 1))
+            .await;
+        assert_eq!(
+            (
+                heard(&mut asker).await,
+                heard(&mut listener).await,
+                heard(&mut stranger).await
+            ),
+            (3, 1, 0)
+        );
     }
 
     #[tokio::test]
@@ -249,12 +298,16 @@ mod tests {
         let fanout = Arc::new(Fanout::default());
         let mut client = fanout.attach("a", Hears::Answers).expect("a place");
         let large = 3 * QUEUE_BYTES as usize;
-        fanout.deliver(incoming(Channel::Iopub, "", "a", large)).await;
+        fanout
+            .deliver(incoming(Channel::Iopub, "", "a", large))
+            .await;
         let blocked = tokio::spawn({
             let fanout = fanout.clone();
             async move {
                 fanout.deliver(incoming(Channel::Iopub, "", "a", 1)).await;
-                fanout.deliver(incoming(Channel::Iopub, "", "a", large)).await;
+                fanout
+                    .deliver(incoming(Channel::Iopub, "", "a", large))
+                    .await;
             }
         });
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -60,15 +60,33 @@ pub fn launch(
         let argument = argument.replace("{connection_file}", &file.to_string_lossy());
         argument.replace("{resource_dir}", &spec.directory.to_string_lossy())
     };
-    let further = if warm { spec.beyond.warm_argv.as_slice() } else { &[] };
+    let further = if warm {
+        spec.beyond.warm_argv.as_slice()
+    } else {
+        &[]
+    };
     let mut argv = spec.argv.iter().chain(further).map(place);
-    let program = argv.next().ok_or_else(|| io::Error::other("the kernelspec has no command"))?;
+    let program = argv
+        .next()
+        .ok_or_else(|| io::Error::other("the kernelspec has no command"))?;
     let user = root();
     let (reader, writer) = io::pipe()?;
     let console = Console::default();
-    let stdio = Stdio::Separate { stdin: null()?, stdout: writer.try_clone()?.into(), stderr: writer.into() };
+    let stdio = Stdio::Separate {
+        stdin: null()?,
+        stdout: writer.try_clone()?.into(),
+        stderr: writer.into(),
+    };
     let env = environment(&user, spec, identity);
-    let child = Program { program, args: argv.collect(), env, cwd: cwd.to_owned(), user, stdio }.spawn(reaper)?;
+    let child = Program {
+        program,
+        args: argv.collect(),
+        env,
+        cwd: cwd.to_owned(),
+        user,
+        stdio,
+    }
+    .spawn(reaper)?;
     tokio::spawn(listen(reader.into(), console.clone()));
     Ok((child, console))
 }
@@ -84,8 +102,10 @@ fn environment(user: &User, spec: &Spec, identity: &Identity) -> BTreeMap<String
         ("SHELL", "/bin/bash"),
         ("LANG", "C.UTF-8"),
     ];
-    let mut env: BTreeMap<String, String> =
-        defaults.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let mut env: BTreeMap<String, String> = defaults
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
     env.extend(spec.env.clone());
     env.extend(identity.env.clone());
     // As the first process the agent takes everything with it. Elsewhere, in tests, a kernel
@@ -114,7 +134,9 @@ fn root() -> User {
 
 /// Reads to the end, so that the process never waits for a reader.
 async fn listen(reader: OwnedFd, console: Console) {
-    let Ok(mut reader) = tokio::net::unix::pipe::Receiver::from_owned_fd(reader) else { return };
+    let Ok(mut reader) = tokio::net::unix::pipe::Receiver::from_owned_fd(reader) else {
+        return;
+    };
     let mut buffer = [0; CONSOLE_BYTES];
     while let Ok(count @ 1..) = reader.read(&mut buffer).await {
         console.keep(&buffer[..count]);

@@ -41,7 +41,10 @@ pub struct Link {
     key: Key,
     shell: Sender,
     control: Sender,
-    #[allow(dead_code, reason = "answers to the kernel's questions come from Jupyter clients")]
+    #[allow(
+        dead_code,
+        reason = "answers to the kernel's questions come from Jupyter clients"
+    )]
     stdin: Sender,
     fanout: Arc<Fanout>,
     traffic: Arc<Traffic>,
@@ -71,9 +74,14 @@ impl Traffic {
         if incoming.channel != Channel::Iopub || incoming.msg_type != "status" {
             return;
         }
-        let mut outstanding = self.outstanding.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut outstanding = self
+            .outstanding
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let content = &incoming.message.content;
-        if memchr::memmem::find(content, b"\"busy\"").is_some() && outstanding.len() < MOST_OUTSTANDING {
+        if memchr::memmem::find(content, b"\"busy\"").is_some()
+            && outstanding.len() < MOST_OUTSTANDING
+        {
             outstanding.insert(incoming.parent_id.clone());
         } else if memchr::memmem::find(content, b"\"idle\"").is_some() {
             outstanding.remove(&incoming.parent_id);
@@ -96,7 +104,8 @@ impl Link {
         // The broadcasts first: no answer may be there before somebody listens.
         let (subscription, iopub) = zmq::subscriber(&connection.iopub(), until).await?;
         let (shell, shell_answers) = zmq::dealer(&connection.shell(), &identity, until).await?;
-        let (control, control_answers) = zmq::dealer(&connection.control(), &identity, until).await?;
+        let (control, control_answers) =
+            zmq::dealer(&connection.control(), &identity, until).await?;
         let (stdin, questions) = zmq::dealer(&connection.stdin(), &identity, until).await?;
         let mut readers = JoinSet::new();
         for (channel, reader) in [
@@ -105,7 +114,13 @@ impl Link {
             (Channel::Control, control_answers),
             (Channel::Stdin, questions),
         ] {
-            readers.spawn(read(channel, reader, key.clone(), fanout.clone(), traffic.clone()));
+            readers.spawn(read(
+                channel,
+                reader,
+                key.clone(),
+                fanout.clone(),
+                traffic.clone(),
+            ));
         }
         let readers = Mutex::new(readers);
         Ok(Self {
@@ -130,7 +145,12 @@ impl Link {
     }
 
     /// Sends a request on shell or control.
-    pub async fn ask(&self, client: &Attachment, channel: Channel, request: &Request) -> Result<(), SocketError> {
+    pub async fn ask(
+        &self,
+        client: &Attachment,
+        channel: Channel,
+        request: &Request,
+    ) -> Result<(), SocketError> {
         self.fanout.note(client, &request.id);
         let frames = self.key.frames(&request.message);
         match channel {
@@ -140,13 +160,20 @@ impl Link {
     }
 
     /// Asks and waits for the answer on the same channel.
-    pub async fn answer(&self, channel: Channel, until: Instant, make: impl Fn(&str) -> Request) -> Result<Arc<Incoming>, SocketError> {
+    pub async fn answer(
+        &self,
+        channel: Channel,
+        until: Instant,
+        make: impl Fn(&str) -> Request,
+    ) -> Result<Arc<Incoming>, SocketError> {
         let mut client = self.attach(Hears::Answers).ok_or(SocketError::Stuck)?;
         let request = make(client.session());
         self.ask(&client, channel, &request).await?;
         loop {
             match tokio::time::timeout_at(until, client.next()).await {
-                Ok(Some(delivery)) if delivery.incoming.channel == channel => return Ok(delivery.incoming.clone()),
+                Ok(Some(delivery)) if delivery.incoming.channel == channel => {
+                    return Ok(delivery.incoming.clone());
+                }
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => return Err(SocketError::Stuck),
             }
@@ -164,7 +191,9 @@ impl Link {
             // the question is repeated until its idle state is heard.
             let again = (Instant::now() + NUDGE_AGAIN).min(until);
             match tokio::time::timeout_at(again, client.next()).await {
-                Ok(Some(delivery)) if delivery.incoming.channel == Channel::Iopub => broadcast = true,
+                Ok(Some(delivery)) if delivery.incoming.channel == Channel::Iopub => {
+                    broadcast = true
+                }
                 Ok(Some(delivery)) => answered |= delivery.incoming.channel == Channel::Shell,
                 Ok(None) => return Err(SocketError::Stuck),
                 Err(_) if Instant::now() >= until => return Err(SocketError::Missing),
@@ -201,7 +230,12 @@ impl Link {
 
     /// Whether any client's request is being worked on.
     pub fn busy(&self) -> bool {
-        !self.traffic.outstanding.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        !self
+            .traffic
+            .outstanding
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty()
     }
 
     /// Why the link was closed, once it is.
@@ -212,7 +246,12 @@ impl Link {
     /// Waits until the kernel has closed a channel, or has sent what no kernel may send.
     pub async fn broken(&self) {
         // The sender lives as long as the link.
-        let _ = self.traffic.ended.subscribe().wait_for(|ended| *ended > 0).await;
+        let _ = self
+            .traffic
+            .ended
+            .subscribe()
+            .wait_for(|ended| *ended > 0)
+            .await;
     }
 
     /// Waits until clients have what the ended process had still said: to the end of all
@@ -226,7 +265,9 @@ impl Link {
         loop {
             let before = counts();
             let mut ended = self.traffic.ended.subscribe();
-            if let Ok(Ok(_)) = tokio::time::timeout(DRAINED, ended.wait_for(|ended| *ended == CHANNELS)).await {
+            if let Ok(Ok(_)) =
+                tokio::time::timeout(DRAINED, ended.wait_for(|ended| *ended == CHANNELS)).await
+            {
                 return;
             }
             let after = counts();
@@ -240,17 +281,32 @@ impl Link {
     pub fn close(&self, loss: Loss) {
         let _ = self.loss.set(loss);
         self.fanout.close();
-        self.readers.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        self.readers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .abort_all();
         let refused = self.traffic.refused.load(Ordering::Relaxed);
         if refused > 0 {
-            tracing::warn!(refused, "messages of a kernel were dropped: bad signature or shape");
+            tracing::warn!(
+                refused,
+                "messages of a kernel were dropped: bad signature or shape"
+            );
         }
     }
 }
 
-async fn read(channel: Channel, mut reader: Reader, key: Key, fanout: Arc<Fanout>, traffic: Arc<Traffic>) {
+async fn read(
+    channel: Channel,
+    mut reader: Reader,
+    key: Key,
+    fanout: Arc<Fanout>,
+    traffic: Arc<Traffic>,
+) {
     while let Ok(frames) = reader.next().await {
-        match key.open(frames).and_then(|message| Incoming::new(channel, message)) {
+        match key
+            .open(frames)
+            .and_then(|message| Incoming::new(channel, message))
+        {
             Ok(incoming) => {
                 traffic.received.fetch_add(1, Ordering::AcqRel);
                 traffic.status(&incoming);

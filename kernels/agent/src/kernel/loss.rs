@@ -50,6 +50,9 @@ fn signal_name(signal: i32) -> &'static str {
 fn ended(exit: Exit) -> String {
     match exit {
         Exit::Code(status) => format!("The kernel ended with exit status {status}"),
-        Exit::Signal(signal) => format!("The kernel was killed by signal {signal}{}", signal_name(signal)),
+        Exit::Signal(signal) => format!(
+            "The kernel was killed by signal {signal}{}",
+            signal_name(signal)
+        ),
     }
 }

@@ -65,7 +65,12 @@ pub struct Head<'a> {
 impl Message {
     /// Bytes that the message occupies, for budgets.
     pub fn size(&self) -> usize {
-        let parts = [&self.header, &self.parent_header, &self.metadata, &self.content];
+        let parts = [
+            &self.header,
+            &self.parent_header,
+            &self.metadata,
+            &self.content,
+        ];
         let signed: usize = parts.iter().map(|part| part.len()).sum();
         signed + self.buffers.iter().map(Bytes::len).sum::<usize>()
     }
@@ -101,7 +106,12 @@ impl Key {
 
     /// The frames to send: signed, and without an identity, which the socket implies.
     pub fn frames(&self, message: &Message) -> Vec<Bytes> {
-        let parts = [&message.header, &message.parent_header, &message.metadata, &message.content];
+        let parts = [
+            &message.header,
+            &message.parent_header,
+            &message.metadata,
+            &message.content,
+        ];
         let signature = hex(&self.mac(parts).finalize().into_bytes());
         let mut frames = Vec::with_capacity(1 + FRAMES_AFTER_DELIMITER + message.buffers.len());
         frames.push(Bytes::from_static(DELIMITER));
@@ -116,7 +126,10 @@ impl Key {
     /// The delimiter is searched for: a dealer receives none or many identities, and a
     /// subscriber a topic, in front of it.
     pub fn open(&self, frames: Vec<Bytes>) -> Result<Message, BadMessage> {
-        let mut frames = frames.into_iter().skip_while(|frame| frame != DELIMITER).skip(1);
+        let mut frames = frames
+            .into_iter()
+            .skip_while(|frame| frame != DELIMITER)
+            .skip(1);
         let mut next = || frames.next().ok_or(BadMessage::Shape);
         let signature = next()?;
         let message = Message {
@@ -126,9 +139,16 @@ impl Key {
             content: next()?,
             buffers: frames.collect(),
         };
-        let parts = [&message.header, &message.parent_header, &message.metadata, &message.content];
+        let parts = [
+            &message.header,
+            &message.parent_header,
+            &message.metadata,
+            &message.content,
+        ];
         let claimed = unhex(&signature).ok_or(BadMessage::Signature)?;
-        self.mac(parts).verify_slice(&claimed).map_err(|_| BadMessage::Signature)?;
+        self.mac(parts)
+            .verify_slice(&claimed)
+            .map_err(|_| BadMessage::Signature)?;
         Ok(message)
     }
 }
@@ -138,17 +158,28 @@ pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes
         .iter()
-        .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
+        .flat_map(|byte| {
+            [
+                DIGITS[usize::from(byte >> 4)],
+                DIGITS[usize::from(byte & 15)],
+            ]
+        })
         .map(char::from)
         .collect()
 }
 
 fn unhex(text: &[u8]) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|value| u8::try_from(value).ok())
+    };
     if !text.len().is_multiple_of(2) {
         return None;
     }
-    text.chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+    text.chunks_exact(2)
+        .map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?))
+        .collect()
 }
 
 #[cfg(test)]
@@ -157,7 +188,9 @@ mod tests {
 
     fn sample() -> Message {
         Message {
-            header: Bytes::from_static(br#"{"msg_id":"1","session":"s","msg_type":"x","subshell_id":"kept"}"#),
+            header: Bytes::from_static(
+                br#"{"msg_id":"1","session":"s","msg_type":"x","subshell_id":"kept"}"#,
+            ),
             parent_header: Bytes::from_static(b"{}"),
             metadata: Bytes::from_static(b"{}"),
             content: Bytes::from_static(br#"{"a":1}"#),
@@ -168,7 +201,10 @@ mod tests {
     #[test]
     fn a_signed_message_opens_with_any_frames_in_front() {
         let key = Key::new("secret");
-        let mut frames = vec![Bytes::from_static(b"kernel.1.stream"), Bytes::from_static(b"identity")];
+        let mut frames = vec![
+            Bytes::from_static(b"kernel.1.stream"),
+            Bytes::from_static(b"identity"),
+        ];
         frames.extend(key.frames(&sample()));
         let message = key.open(frames).expect("the signature is right");
         assert_eq!(message.header, sample().header);
@@ -181,7 +217,10 @@ mod tests {
     fn a_changed_frame_or_another_key_is_refused() {
         let key = Key::new("secret");
         let mut frames = key.frames(&sample());
-        assert_eq!(Key::new("other").open(frames.clone()).unwrap_err(), BadMessage::Signature);
+        assert_eq!(
+            Key::new("other").open(frames.clone()).unwrap_err(),
+            BadMessage::Signature
+        );
         frames[5] = Bytes::from_static(br#"{"a":2}"#);
         assert_eq!(key.open(frames).unwrap_err(), BadMessage::Signature);
     }
@@ -191,7 +230,10 @@ mod tests {
         let key = Key::new("");
         assert_eq!(key.open(vec![]).unwrap_err(), BadMessage::Shape);
         let frames = key.frames(&sample());
-        assert_eq!(key.open(frames[..4].to_vec()).unwrap_err(), BadMessage::Shape);
+        assert_eq!(
+            key.open(frames[..4].to_vec()).unwrap_err(),
+            BadMessage::Shape
+        );
     }
 
     #[test]
@@ -206,6 +248,9 @@ mod tests {
             buffers: vec![],
         };
         let frames = Key::new("key").frames(&message);
-        assert_eq!(frames[1], "2a31ec0ee8d878c9eece9fb0df79b3b90b2256240163aa5ee50d176d3d1121f8".as_bytes());
+        assert_eq!(
+            frames[1],
+            "2a31ec0ee8d878c9eece9fb0df79b3b90b2256240163aa5ee50d176d3d1121f8".as_bytes()
+        );
     }
 }

@@ -5,7 +5,9 @@
 
 use super::message::Message;
 use bytes::Bytes;
-use jupyter_protocol::{ExecuteRequest, InterruptRequest, JupyterMessage, KernelInfoRequest, ShutdownRequest};
+use jupyter_protocol::{
+    ExecuteRequest, InterruptRequest, JupyterMessage, KernelInfoRequest, ShutdownRequest,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -38,12 +40,20 @@ pub struct Environment {
     pub entropy: Option<String>,
 }
 
-fn build(session: &str, template: JupyterMessage, msg_type: &str, content: &impl Serialize, metadata: &Value) -> Request {
+fn build(
+    session: &str,
+    template: JupyterMessage,
+    msg_type: &str,
+    content: &impl Serialize,
+    metadata: &Value,
+) -> Request {
     let mut header = template.header;
     header.username = USERNAME.into();
     header.session = session.into();
     header.msg_type = msg_type.into();
-    let part = |value: serde_json::Result<Vec<u8>>| Bytes::from(value.expect("these types always have a JSON form"));
+    let part = |value: serde_json::Result<Vec<u8>>| {
+        Bytes::from(value.expect("these types always have a JSON form"))
+    };
     Request {
         message: Message {
             header: part(serde_json::to_vec(&header)),
@@ -67,7 +77,11 @@ pub fn execute(session: &str, code: String, env: &BTreeMap<String, String>) -> R
         allow_stdin: false,
         stop_on_error: false,
     };
-    let metadata = if env.is_empty() { json!({}) } else { json!({"soulbox": {"env": env}}) };
+    let metadata = if env.is_empty() {
+        json!({})
+    } else {
+        json!({"soulbox": {"env": env}})
+    };
     let template = JupyterMessage::new(KernelInfoRequest {}, None);
     build(session, template, "execute_request", &content, &metadata)
 }
@@ -75,7 +89,13 @@ pub fn execute(session: &str, code: String, env: &BTreeMap<String, String>) -> R
 /// Asks what the kernel is; answered when its shell is ready.
 pub fn kernel_info(session: &str) -> Request {
     let template = JupyterMessage::new(KernelInfoRequest {}, None);
-    build(session, template, "kernel_info_request", &json!({}), &json!({}))
+    build(
+        session,
+        template,
+        "kernel_info_request",
+        &json!({}),
+        &json!({}),
+    )
 }
 
 /// Asks the kernel to end itself.
@@ -88,13 +108,25 @@ pub fn shutdown(session: &str, restart: bool) -> Request {
 /// Interrupts a kernel whose specification wants a message instead of a signal.
 pub fn interrupt(session: &str) -> Request {
     let template = JupyterMessage::new(InterruptRequest {}, None);
-    build(session, template, "interrupt_request", &json!({}), &json!({}))
+    build(
+        session,
+        template,
+        "interrupt_request",
+        &json!({}),
+        &json!({}),
+    )
 }
 
 /// Hands variables, a directory and entropy to a running kernel.
 pub fn environment(session: &str, environment: &Environment) -> Request {
     let template = JupyterMessage::new(KernelInfoRequest {}, None);
-    build(session, template, ENVIRONMENT_REQUEST, environment, &json!({}))
+    build(
+        session,
+        template,
+        ENVIRONMENT_REQUEST,
+        environment,
+        &json!({}),
+    )
 }
 
 #[cfg(test)]
@@ -110,7 +142,10 @@ mod tests {
         let content: Value = serde_json::from_slice(&request.message.content).expect("JSON");
         assert_eq!(content["code"], "1+1");
         let head = request.message.head().expect("a header");
-        assert_eq!((head.msg_id.as_ref(), head.session.as_ref()), (request.id.as_str(), "session"));
+        assert_eq!(
+            (head.msg_id.as_ref(), head.session.as_ref()),
+            (request.id.as_str(), "session")
+        );
         assert_eq!(head.msg_type, "execute_request");
     }
 }

@@ -107,10 +107,19 @@ impl Spec {
 pub fn discover(roots: &[PathBuf]) -> Vec<Spec> {
     let mut found: Vec<Spec> = Vec::new();
     for root in roots {
-        let Ok(entries) = std::fs::read_dir(root) else { continue };
-        let mut directories: Vec<PathBuf> = entries.flatten().take(MOST_SPECS).map(|entry| entry.path()).collect();
+        let Ok(entries) = std::fs::read_dir(root) else {
+            continue;
+        };
+        let mut directories: Vec<PathBuf> = entries
+            .flatten()
+            .take(MOST_SPECS)
+            .map(|entry| entry.path())
+            .collect();
         directories.sort();
-        for spec in directories.iter().filter_map(|directory| Spec::read(directory)) {
+        for spec in directories
+            .iter()
+            .filter_map(|directory| Spec::read(directory))
+        {
             let taken = found.iter().any(|other| other.is(&spec.name));
             if !taken && found.len() < MOST_SPECS {
                 found.push(spec);
@@ -136,12 +145,22 @@ mod tests {
         let ours_text = r#"{"argv": ["p", "{connection_file}"], "metadata": {"soulbox": {"aliases": ["python3"]}}}"#;
         write(&ours, "python", ours_text);
         write(&theirs, "python3", r#"{"argv": ["stock"]}"#);
-        write(&theirs, "ir", r#"{"argv": ["R"], "interrupt_mode": "message", "metadata": {"debugger": true}}"#);
+        write(
+            &theirs,
+            "ir",
+            r#"{"argv": ["R"], "interrupt_mode": "message", "metadata": {"debugger": true}}"#,
+        );
         write(&theirs, "broken", "{");
         write(&theirs, "empty", r#"{"argv": []}"#);
         let found = discover(&[ours, theirs, scratch.join("missing")]);
         std::fs::remove_dir_all(&scratch).expect("the scratch directory is ours");
-        assert_eq!(found.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>(), ["python", "ir"]);
+        assert_eq!(
+            found
+                .iter()
+                .map(|spec| spec.name.as_str())
+                .collect::<Vec<_>>(),
+            ["python", "ir"]
+        );
         assert!(found[0].is("python3") && found[0].is("python") && !found[0].is("ir"));
         assert_eq!(found[1].interrupt, InterruptMode::Message);
     }

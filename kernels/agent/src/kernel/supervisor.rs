@@ -5,13 +5,13 @@
 //! started for ever: after [`RESTARTS`] quick ends the kernel is dead until it is asked for.
 
 use super::connection::Connection;
+use super::fanout::{Channel, Hears};
 use super::launch::launch;
 use super::link::Link;
 use super::loss::Loss;
+use super::request;
 use super::zmq::SocketError;
 use super::{Life, START_DEADLINE, Shared};
-use super::fanout::{Channel, Hears};
-use super::request;
 use crate::process::reaper::{Child, Exit};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -95,7 +95,11 @@ pub async fn supervise(shared: Arc<Shared>, mut commands: mpsc::Receiver<Command
             };
             end(running, loss.clone()).await;
             ahead = false;
-            failures = if begun.elapsed() >= LIVED { 1 } else { failures + 1 };
+            failures = if begun.elapsed() >= LIVED {
+                1
+            } else {
+                failures + 1
+            };
             if loss == Loss::Unavailable || failures > RESTARTS {
                 tracing::warn!(kernel = %shared.config.spec.name, %loss, "a kernel is dead");
                 shared.life.send_replace(Life::Dead(loss));
@@ -133,7 +137,10 @@ async fn incarnation(shared: &Shared, ahead: bool, running: &Mutex<Running>) -> 
             match timeout(CLOSED, link.child().wait()).await {
                 Ok(exit) => {
                     link.drain().await;
-                    Loss::Ended { exit, console: console.text() }
+                    Loss::Ended {
+                        exit,
+                        console: console.text(),
+                    }
                 }
                 Err(_) => Loss::Broken,
             }
@@ -150,11 +157,19 @@ async fn begin(
     let until = begun + START_DEADLINE;
     let config = &shared.config;
     let spawn = |error: std::io::Error| Loss::Spawn(error.to_string());
-    let connection = Connection::create(&uuid::Uuid::new_v4().simple().to_string()).map_err(spawn)?;
+    let connection =
+        Connection::create(&uuid::Uuid::new_v4().simple().to_string()).map_err(spawn)?;
     connection.write(&config.spec.name).map_err(spawn)?;
     let identity = config.sandbox.identity();
-    let (child, console) =
-        launch(&config.spec, &connection, &config.cwd, &identity, ahead, &config.reaper).map_err(spawn)?;
+    let (child, console) = launch(
+        &config.spec,
+        &connection,
+        &config.cwd,
+        &identity,
+        ahead,
+        &config.reaper,
+    )
+    .map_err(spawn)?;
     *shared.applied.lock().await = identity;
     let child = Arc::new(child);
     note(running, |running| running.child = Some(child.clone()));
@@ -183,7 +198,12 @@ async fn begin(
     Ok((link, console))
 }
 
-async fn connect(shared: &Shared, connection: Connection, child: Arc<Child>, until: Instant) -> Result<Arc<Link>, SocketError> {
+async fn connect(
+    shared: &Shared,
+    connection: Connection,
+    child: Arc<Child>,
+    until: Instant,
+) -> Result<Arc<Link>, SocketError> {
     let link = Link::connect(connection, child, shared.config.spec.interrupt, until).await?;
     link.ready(until).await?;
     Ok(Arc::new(link))
@@ -199,11 +219,17 @@ async fn end(running: Mutex<Running>, loss: Loss) {
     let Some(child) = child else { return };
     if let Some(link) = link {
         let idle = !link.busy();
-        let farewell = if idle { link.attach(Hears::Answers) } else { None };
+        let farewell = if idle {
+            link.attach(Hears::Answers)
+        } else {
+            None
+        };
         if let Some(client) = farewell {
             let restart = loss == Loss::Restarted;
             let request = request::shutdown(client.session(), restart);
-            if child.try_exit().is_none() && link.ask(&client, Channel::Control, &request).await.is_ok() {
+            if child.try_exit().is_none()
+                && link.ask(&client, Channel::Control, &request).await.is_ok()
+            {
                 // Code that runs at the end of the program has this long.
                 let _ = timeout(LEAVE, child.wait()).await;
             }

@@ -48,7 +48,11 @@ impl Sender {
 
 /// Connects a request channel. Channels that share an identity are one client to the kernel,
 /// which is how it finds the stdin of whoever asked on shell.
-pub async fn dealer(path: &Path, identity: &str, until: Instant) -> Result<(Sender, Reader), SocketError> {
+pub async fn dealer(
+    path: &Path,
+    identity: &str,
+    until: Instant,
+) -> Result<(Sender, Reader), SocketError> {
     let (reader, writer) = connect(path, Role::Dealer(identity), until).await?;
     Ok((Sender(Mutex::new(writer)), reader))
 }
@@ -59,12 +63,20 @@ pub async fn subscriber(path: &Path, until: Instant) -> Result<(Writer, Reader),
     Ok((writer, reader))
 }
 
-async fn connect(path: &Path, role: Role<'_>, until: Instant) -> Result<(Reader, Writer), SocketError> {
+async fn connect(
+    path: &Path,
+    role: Role<'_>,
+    until: Instant,
+) -> Result<(Reader, Writer), SocketError> {
     loop {
         match tokio::time::timeout_at(until, zmtp::connect(path, role)).await {
             Ok(Ok(connected)) => return Ok(connected),
             // Not made yet, or bound and not yet listened on.
-            Ok(Err(error)) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {}
+            Ok(Err(error))
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+                ) => {}
             Ok(Err(error)) => return Err(error.into()),
             Err(_) => return Err(SocketError::Missing),
         }

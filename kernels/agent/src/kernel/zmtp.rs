@@ -52,7 +52,10 @@ pub struct Writer(Option<OwnedWriteHalf>);
 /// Connects and shakes hands.
 pub async fn connect(path: &Path, role: Role<'_>) -> io::Result<(Reader, Writer)> {
     let (reader, mut writer) = UnixStream::connect(path).await?.into_split();
-    let mut reader = Reader { stream: reader, buffer: BytesMut::new() };
+    let mut reader = Reader {
+        stream: reader,
+        buffer: BytesMut::new(),
+    };
     writer.write_all(&greeting()).await?;
     reader.fill(GREETING_BYTES).await?;
     check(&reader.buffer.split_to(GREETING_BYTES))?;
@@ -101,7 +104,9 @@ impl Reader {
             self.buffer.advance(1);
             self.buffer.get_u64()
         };
-        let length = usize::try_from(length).ok().filter(|length| *length <= room);
+        let length = usize::try_from(length)
+            .ok()
+            .filter(|length| *length <= room);
         let length = length.ok_or_else(|| refused("a message is too large"))?;
         self.fill(length).await?;
         Ok((flags, self.buffer.split_to(length).freeze()))
@@ -110,7 +115,8 @@ impl Reader {
     /// Reads until the buffer holds this much.
     async fn fill(&mut self, bytes: usize) -> io::Result<()> {
         while self.buffer.len() < bytes {
-            self.buffer.reserve((bytes - self.buffer.len()).max(CHUNK_BYTES));
+            self.buffer
+                .reserve((bytes - self.buffer.len()).max(CHUNK_BYTES));
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -159,8 +165,17 @@ fn greeting() -> [u8; GREETING_BYTES] {
 }
 
 fn check(greeting: &[u8]) -> io::Result<()> {
-    let ours = greeting[0] == 0xff && greeting[9] == 0x7f && greeting[10] >= 3 && greeting[12..].starts_with(b"NULL\0");
-    if ours { Ok(()) } else { Err(refused("the kernel's socket does not speak ZMTP 3 without encryption")) }
+    let ours = greeting[0] == 0xff
+        && greeting[9] == 0x7f
+        && greeting[10] >= 3
+        && greeting[12..].starts_with(b"NULL\0");
+    if ours {
+        Ok(())
+    } else {
+        Err(refused(
+            "the kernel's socket does not speak ZMTP 3 without encryption",
+        ))
+    }
 }
 
 fn ready(role: Role<'_>) -> Vec<u8> {
@@ -194,7 +209,9 @@ mod tests {
     use std::path::PathBuf;
     use std::time::Duration;
     use tokio::net::UnixListener;
-    use zeromq::{PubSocket, RouterSocket, Socket as _, SocketRecv as _, SocketSend as _, ZmqMessage};
+    use zeromq::{
+        PubSocket, RouterSocket, Socket as _, SocketRecv as _, SocketSend as _, ZmqMessage,
+    };
 
     fn place(name: &str) -> (tempfile::TempDir, PathBuf, String) {
         let directory = tempfile::tempdir().expect("a directory");
@@ -214,7 +231,11 @@ mod tests {
         router.bind(&address).await.expect("bound");
         let (mut reader, mut writer) = connect(&path, Role::Dealer("me")).await.expect("connected");
         for size in [0, 1, 255, 256, COPIED_BYTES, COPIED_BYTES + 1, 3 << 20] {
-            let frames = [Bytes::from_static(b"first"), Bytes::from(vec![7; size]), Bytes::from_static(b"last")];
+            let frames = [
+                Bytes::from_static(b"first"),
+                Bytes::from(vec![7; size]),
+                Bytes::from_static(b"last"),
+            ];
             let (sent, received) = tokio::join!(writer.send(&frames), router.recv());
             sent.expect("sent");
             let received = received.expect("received").into_vec();
@@ -234,7 +255,8 @@ mod tests {
         let frames = [Bytes::from_static(b"topic"), Bytes::from_static(b"text")];
         for _ in 0..200 {
             publisher.send(message(&frames)).await.expect("sent");
-            if let Ok(heard) = tokio::time::timeout(Duration::from_millis(10), reader.next()).await {
+            if let Ok(heard) = tokio::time::timeout(Duration::from_millis(10), reader.next()).await
+            {
                 assert_eq!(heard.expect("a message"), frames);
                 return;
             }
@@ -257,7 +279,10 @@ mod tests {
         });
         let (mut reader, writer) = connect(&path, Role::Dealer("me")).await.expect("connected");
         drop(writer);
-        let error = tokio::time::timeout(Duration::from_secs(5), reader.next()).await.expect("in time").expect_err("refused");
+        let error = tokio::time::timeout(Duration::from_secs(5), reader.next())
+            .await
+            .expect("in time")
+            .expect_err("refused");
         peer.abort();
         error
     }
@@ -276,7 +301,10 @@ mod tests {
 
     #[tokio::test]
     async fn other_protocols_are_refused() {
-        for bytes in [b"HTTP/1.1 400 Bad Request\r\n".repeat(4), vec![0; GREETING_BYTES]] {
+        for bytes in [
+            b"HTTP/1.1 400 Bad Request\r\n".repeat(4),
+            vec![0; GREETING_BYTES],
+        ] {
             let (_directory, path, _) = place("other");
             let listener = UnixListener::bind(&path).expect("bound");
             tokio::spawn(async move {

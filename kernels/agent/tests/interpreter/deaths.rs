@@ -8,9 +8,15 @@ use std::time::{Duration, Instant};
 async fn a_kernel_that_dies_under_a_cell_is_told_and_comes_back() {
     let agent = Agent::start().await;
     for (code, told) in [
-        ("print('said')\nimport os, signal; os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL"),
+        (
+            "print('said')\nimport os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+            "SIGKILL",
+        ),
         ("print('said')\nimport os; os._exit(7)", "exit status 7"),
-        ("print('said')\nimport ctypes; ctypes.string_at(0)", "SIGSEGV"),
+        (
+            "print('said')\nimport ctypes; ctypes.string_at(0)",
+            "SIGSEGV",
+        ),
     ] {
         let items = agent.run(code).await;
         let error = of(&items, "error")[0];
@@ -18,8 +24,15 @@ async fn a_kernel_that_dies_under_a_cell_is_told_and_comes_back() {
         assert!(error["value"].as_str().unwrap().contains(told), "{error}");
         let begun = Instant::now();
         assert_eq!(agent.value("6*7").await, "42");
-        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
-        assert_eq!(agent.ask("GET", "/health", b"").await, (200, "\"OK\"".to_owned()));
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "{:?}",
+            begun.elapsed()
+        );
+        assert_eq!(
+            agent.ask("GET", "/health", b"").await,
+            (200, "\"OK\"".to_owned())
+        );
     }
 }
 
@@ -28,7 +41,10 @@ async fn a_kernel_killed_between_cells_is_back_for_the_next_one() {
     let agent = Agent::start().await;
     let pid: i32 = agent.value("import os; os.getpid()").await.parse().unwrap();
     assert!(pid > 1);
-    let killed = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
+    let killed = std::process::Command::new("kill")
+        .args(["-9", &pid.to_string()])
+        .status()
+        .unwrap();
     assert!(killed.success());
     // A large process takes some milliseconds to go. What is sent to it meanwhile is lost, and
     // said to be, since nobody can know whether it has begun.
@@ -55,7 +71,10 @@ async fn an_image_without_a_kernel_says_so() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let (status, text) = agent.ask("POST", "/execute", br#"{"code": "1"}"#).await;
-    assert_eq!((status, text.as_str()), (500, "This template has no kernel of this language"));
+    assert_eq!(
+        (status, text.as_str()),
+        (500, "This template has no kernel of this language")
+    );
 }
 
 #[tokio::test]
@@ -67,7 +86,10 @@ async fn a_kernel_that_never_lives_is_not_started_for_ever() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let items = agent.run("1").await;
-    assert_eq!(of(&items, "error")[0]["value"], "The kernel ended with exit status 1");
+    assert_eq!(
+        of(&items, "error")[0]["value"],
+        "The kernel ended with exit status 1"
+    );
 }
 
 #[tokio::test]

@@ -37,9 +37,14 @@ impl Drop for Agent {
 /// The kernelspec of the repository, with the tested Python and the repository's launcher.
 fn kernelspec() -> Value {
     let python = std::env::var(PYTHON).unwrap_or_else(|_| {
-        panic!("{PYTHON} must name a Python that has ipykernel; `make test` sets it up and names it")
+        panic!(
+            "{PYTHON} must name a Python that has ipykernel; `make test` sets it up and names it"
+        )
     });
-    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../python").canonicalize().unwrap();
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../python")
+        .canonicalize()
+        .unwrap();
     let text = std::fs::read_to_string(ours.join("kernel.json")).unwrap();
     let mut spec: Value = serde_json::from_str(&text).unwrap();
     spec["argv"][0] = json!(python);
@@ -76,7 +81,11 @@ impl Agent {
             .await
             .unwrap();
         tokio::spawn(connection);
-        Self { program, channel, _kernels: kernels }
+        Self {
+            program,
+            channel,
+            _kernels: kernels,
+        }
     }
 
     /// Starts one, waits for its kernel and claims it.
@@ -107,7 +116,12 @@ impl Agent {
             "sandbox_id": "itest", "template_id": "base", "env": env,
             "default_user": "root", "default_workdir": "/", "entropy": "00",
         });
-        assert_eq!(self.post("http://control/claim", &claim.to_string()).await.status(), 204);
+        assert_eq!(
+            self.post("http://control/claim", &claim.to_string())
+                .await
+                .status(),
+            204
+        );
     }
 
     /// Sends any request.
@@ -118,12 +132,20 @@ impl Agent {
     /// Sends a JSON body.
     pub async fn post(&self, uri: &str, body: &str) -> Response<Incoming> {
         let body = Full::new(Bytes::from(body.to_owned()));
-        self.send(Request::post(uri).header("content-type", "application/json").body(body).unwrap()).await
+        self.send(
+            Request::post(uri)
+                .header("content-type", "application/json")
+                .body(body)
+                .unwrap(),
+        )
+        .await
     }
 
     /// JSON of a route that always answers with 200.
     pub async fn get(&self, uri: &str) -> Value {
-        let response = self.send(Request::get(uri).body(Full::default()).unwrap()).await;
+        let response = self
+            .send(Request::get(uri).body(Full::default()).unwrap())
+            .await;
         assert_eq!(response.status(), 200, "{uri}");
         serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes()).unwrap()
     }
@@ -132,7 +154,15 @@ impl Agent {
     pub async fn ask(&self, method: &str, path: &str, body: &[u8]) -> (u16, String) {
         let body = Full::new(Bytes::copy_from_slice(body));
         let uri = format!("http://interpreter{path}");
-        let response = self.send(Request::builder().method(method).uri(uri).body(body).unwrap()).await;
+        let response = self
+            .send(
+                Request::builder()
+                    .method(method)
+                    .uri(uri)
+                    .body(body)
+                    .unwrap(),
+            )
+            .await;
         let status = response.status().as_u16();
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
         (status, String::from_utf8(bytes.to_vec()).unwrap())
@@ -142,14 +172,22 @@ impl Agent {
     pub async fn context(&self) -> String {
         let (status, text) = self.ask("POST", "/contexts", br#"{"cwd": "/tmp"}"#).await;
         assert_eq!(status, 200, "{text}");
-        serde_json::from_str::<Value>(&text).unwrap()["id"].as_str().unwrap().to_owned()
+        serde_json::from_str::<Value>(&text).unwrap()["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// Starts an execution.
     pub async fn execute(&self, request: Value) -> Answer {
-        let response = self.post("http://interpreter/execute", &request.to_string()).await;
+        let response = self
+            .post("http://interpreter/execute", &request.to_string())
+            .await;
         assert_eq!(response.status(), 200);
-        Answer { body: response.into_body(), buffer: Vec::new() }
+        Answer {
+            body: response.into_body(),
+            buffer: Vec::new(),
+        }
     }
 
     /// Runs code in the default context to its end.
@@ -166,7 +204,10 @@ impl Agent {
     pub fn resident(&self, pid: Option<u64>) -> u64 {
         let pid = pid.unwrap_or(u64::from(self.program.id()));
         let status = std::fs::read_to_string(PathBuf::from(format!("/proc/{pid}/status"))).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmHWM:"))
+            .unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 }
@@ -174,7 +215,10 @@ impl Agent {
 /// Text of the main result.
 pub fn main_text(items: &[Value]) -> String {
     let main = items.iter().find(|item| item["is_main_result"] == true);
-    main.unwrap_or_else(|| panic!("no main result in {items:?}"))["text"].as_str().unwrap().to_owned()
+    main.unwrap_or_else(|| panic!("no main result in {items:?}"))["text"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 /// Items of one type.
@@ -194,7 +238,10 @@ impl Answer {
         if !self.buffer.is_empty() {
             return Some(std::mem::take(&mut self.buffer).into());
         }
-        self.body.frame().await.map(|frame| frame.unwrap().into_data().unwrap())
+        self.body
+            .frame()
+            .await
+            .map(|frame| frame.unwrap().into_data().unwrap())
     }
 
     /// The next item; `None` at the end.
@@ -204,7 +251,12 @@ impl Answer {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();
                 return Some(serde_json::from_slice(&line).expect("every line is JSON"));
             }
-            match self.body.frame().await.map(|frame| frame.unwrap().into_data().unwrap()) {
+            match self
+                .body
+                .frame()
+                .await
+                .map(|frame| frame.unwrap().into_data().unwrap())
+            {
                 Some(bytes) => self.buffer.extend_from_slice(&bytes),
                 None => {
                     assert!(self.buffer.is_empty(), "the last line has no end");
@@ -217,7 +269,10 @@ impl Answer {
     /// Reads on until an item of this type.
     pub async fn until(&mut self, kind: &str) -> Value {
         loop {
-            let item = self.next().await.unwrap_or_else(|| panic!("ended before {kind}"));
+            let item = self
+                .next()
+                .await
+                .unwrap_or_else(|| panic!("ended before {kind}"));
             if item["type"] == kind {
                 return item;
             }

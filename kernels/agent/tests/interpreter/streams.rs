@@ -36,7 +36,11 @@ async fn a_hundred_megabytes_of_lines_arrive_complete() {
     let before = agent.resident(Some(pid));
     let code = "line = 'Q' * 99\nfor i in range(1_000_000): print(line)";
     assert_eq!(printed(&agent, code, Duration::ZERO).await, 99_000_000);
-    println!("agent {} KiB, kernel {before} to {} KiB", agent.resident(None), agent.resident(Some(pid)));
+    println!(
+        "agent {} KiB, kernel {before} to {} KiB",
+        agent.resident(None),
+        agent.resident(Some(pid))
+    );
     assert!(agent.resident(None) < FLAT, "{}", agent.resident(None));
 }
 
@@ -47,9 +51,17 @@ async fn a_slow_reader_loses_nothing_and_fills_nothing() {
     let before = agent.resident(Some(pid));
     let code = "line = 'Q' * 99\nfor i in range(1_000_000): print(line)";
     assert_eq!(printed(&agent, code, PAUSE).await, 99_000_000);
-    println!("agent {} KiB, kernel {before} to {} KiB", agent.resident(None), agent.resident(Some(pid)));
+    println!(
+        "agent {} KiB, kernel {before} to {} KiB",
+        agent.resident(None),
+        agent.resident(Some(pid))
+    );
     assert!(agent.resident(None) < FLAT, "{}", agent.resident(None));
-    assert!(agent.resident(Some(pid)) < before + FLAT, "{}", agent.resident(Some(pid)));
+    assert!(
+        agent.resident(Some(pid)) < before + FLAT,
+        "{}",
+        agent.resident(Some(pid))
+    );
 }
 
 #[tokio::test]
@@ -62,14 +74,19 @@ async fn every_one_of_many_displays_arrives_at_a_slow_reader() {
 #[tokio::test]
 async fn one_line_of_a_hundred_megabytes_arrives() {
     let agent = Agent::start().await;
-    assert_eq!(printed(&agent, "print('Q' * 100_000_000)", Duration::ZERO).await, 100_000_000);
+    assert_eq!(
+        printed(&agent, "print('Q' * 100_000_000)", Duration::ZERO).await,
+        100_000_000
+    );
     assert_eq!(agent.value("1").await, "1");
 }
 
 #[tokio::test]
 async fn a_reader_who_leaves_in_the_middle_of_a_flood_ends_it() {
     let agent = Agent::start().await;
-    let mut answer = agent.execute(json!({"code": "while True: print('Q' * 99)"})).await;
+    let mut answer = agent
+        .execute(json!({"code": "while True: print('Q' * 99)"}))
+        .await;
     answer.until("stdout").await;
     // It stops to read while the kernel prints on, and then leaves.
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -77,7 +94,11 @@ async fn a_reader_who_leaves_in_the_middle_of_a_flood_ends_it() {
     let begun = Instant::now();
     let items = agent.run("'next'").await;
     assert!(of(&items, "error").is_empty());
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 /// Takes half a minute; `cargo test -- --ignored` runs it.
@@ -87,8 +108,13 @@ async fn a_gigabyte_of_small_prints_arrives_complete() {
     let agent = Agent::start().await;
     let pid = kernel(&agent).await;
     let before = agent.resident(Some(pid));
-    let code = "line = 'Q' * 99\nfor i in range(10_000_000): print(line)";
+    // Every text is another one, so that whoever keeps them is seen.
+    let code = "line = 'Q' * 99\nfor i in range(10_000_000): print(i, line)";
     assert_eq!(printed(&agent, code, Duration::ZERO).await, 990_000_000);
-    println!("agent {} KiB, kernel {before} to {} KiB", agent.resident(None), agent.resident(Some(pid)));
+    println!(
+        "agent {} KiB, kernel {before} to {} KiB",
+        agent.resident(None),
+        agent.resident(Some(pid))
+    );
     assert!(agent.resident(None) < FLAT && agent.resident(Some(pid)) < before + FLAT);
 }
