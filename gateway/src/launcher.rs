@@ -80,10 +80,14 @@ pub async fn run(settings: Settings) -> Result<(), LaunchError> {
         settings.listen
     )))?;
     warn_if_public(&settings);
-    let mut node = tokio::select! {
-        node = node::Keeper::start(&settings, account) => node?,
-        () = signals.next() => return Ok(()),
-    };
+    let mut node = node::Keeper::new(&settings, account);
+    tokio::select! {
+        begun = node.begin() => begun?,
+        () = signals.next() => {
+            node.end(&mut signals).await;
+            return Ok(());
+        }
+    }
     let mut worker = worker::Worker::start(&settings, &listener, account)?;
     let mut pause = FIRST_PAUSE;
     let outcome = loop {

@@ -1,13 +1,15 @@
 //! Seeing to it that there is a node: taking up the one that runs, or starting one, also
 //! when it dies later.
 
-use super::{LaunchError, Signals, control, node_log::NodeLog, say, system};
+use super::{LaunchError, Signals, control, node_log::NodeLog, say, system, worker};
 use crate::{
     config::{Account, Settings},
     nodeclient::{Control, Events},
 };
+use rustix::process::Signal;
 use soulbox_runtime::api::NodeStatus;
 use std::{
+    io,
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -32,27 +34,42 @@ pub struct Keeper {
     account: Option<Account>,
     control: Control,
     /// Ours, if we started it; kept to be waited for.
-    child: Option<Child>,
+    started: Option<Started>,
     pause: Duration,
 }
 
+/// A node that we started.
+struct Started {
+    child: Child,
+    log: NodeLog,
+}
+
+impl Started {
+    fn lives(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+}
+
 impl Keeper {
-    /// Returns when a node answers.
-    pub async fn start(settings: &Settings, account: Option<Account>) -> Result<Self, LaunchError> {
-        let mut keeper = Self {
+    /// Knows of no node yet.
+    pub fn new(settings: &Settings, account: Option<Account>) -> Self {
+        Self {
             settings: settings.clone(),
             account,
             control: control(settings),
-            child: None,
+            started: None,
             pause: FIRST_PAUSE,
-        };
-        if let Ok(status) = keeper.control.node().await {
+        }
+    }
+
+    /// Returns when a node answers: one that runs already, or one that this starts.
+    pub async fn begin(&mut self) -> Result<(), LaunchError> {
+        if let Ok(status) = self.control.node().await {
             say("taking up the node that runs already");
             describe(&status);
-            return Ok(keeper);
+            return Ok(());
         }
-        keeper.start_one().await?;
-        Ok(keeper)
+        self.start_one().await
     }
 
     /// Watches the node until it is gone, and then starts another. Safe to drop and to call
@@ -77,13 +94,18 @@ impl Keeper {
             Ok(status) if status.attached => {
                 let _ = self.control.shutdown().await;
             }
-            // Somebody else's node, or none.
-            _ => return,
+            // Somebody else's node.
+            Ok(_) => return,
+            // One that we started and that does not listen yet, or none.
+            Err(_) => match &self.started {
+                Some(started) => worker::signal(&started.child, Signal::TERM),
+                None => return,
+            },
         }
         let ended = timeout(END_DEADLINE, async {
-            match &mut self.child {
-                Some(child) => drop(child.wait().await),
-                None => self.gone().await,
+            match &mut self.started {
+                Some(started) if started.lives() => drop(started.child.wait().await),
+                _ => self.gone().await,
             }
         });
         tokio::select! {
@@ -101,42 +123,26 @@ impl Keeper {
         }
     }
 
+    /// Starts a node, or goes on waiting for the one that was started before and lives.
     async fn start_one(&mut self) -> Result<(), LaunchError> {
-        let Some(account) = self.account else {
-            return Err(LaunchError::NoNode {
-                socket: self.settings.node_socket(),
-            });
+        if !self.started.as_mut().is_some_and(Started::lives) {
+            self.started = Some(self.spawn()?);
+        }
+        let Some(started) = &mut self.started else {
+            return Ok(());
         };
-        let start = || system("start the node".into());
-        let (log, file) = NodeLog::open(&self.settings.data_dir).map_err(start())?;
-        say(&format!(
-            "starting the node (its log: {})",
-            log.path.display()
-        ));
-        let mut child = Command::new(THIS_PROGRAM)
-            .arg0("soulbox")
-            .args(arguments(&self.settings, account))
-            .stdin(Stdio::null())
-            .stdout(file.try_clone().map_err(start())?)
-            .stderr(file)
-            .process_group(0)
-            .spawn()
-            .map_err(start())?;
         say("checking what this machine can do");
         let began = Instant::now();
         let mut word_at = began + WORD_INTERVAL;
         loop {
             if let Ok(status) = self.control.node().await {
                 describe(&status);
-                self.child = Some(child);
                 return Ok(());
             }
-            let ended = child.try_wait().map_err(start())?;
+            let ended = started.child.try_wait().map_err(start_failed())?;
             if ended.is_some() || began.elapsed() > START_DEADLINE {
-                return Err(LaunchError::NodeFailed {
-                    tail: log.tail(),
-                    log: log.path,
-                });
+                let (tail, log) = (started.log.tail(), started.log.path.clone());
+                return Err(LaunchError::NodeFailed { log, tail });
             }
             if Instant::now() > word_at {
                 say(&format!("still checking ({} s)", began.elapsed().as_secs()));
@@ -145,6 +151,32 @@ impl Keeper {
             sleep(POLL).await;
         }
     }
+
+    fn spawn(&self) -> Result<Started, LaunchError> {
+        let Some(account) = self.account else {
+            let socket = self.settings.node_socket();
+            return Err(LaunchError::NoNode { socket });
+        };
+        let (log, file) = NodeLog::open(&self.settings.data_dir).map_err(start_failed())?;
+        say(&format!(
+            "starting the node (its log: {})",
+            log.path.display()
+        ));
+        let child = Command::new(THIS_PROGRAM)
+            .arg0("soulbox")
+            .args(arguments(&self.settings, account))
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().map_err(start_failed())?)
+            .stderr(file)
+            .process_group(0)
+            .spawn()
+            .map_err(start_failed())?;
+        Ok(Started { child, log })
+    }
+}
+
+fn start_failed() -> impl FnOnce(io::Error) -> LaunchError {
+    system("start the node".into())
 }
 
 fn arguments(settings: &Settings, account: Account) -> Vec<String> {

@@ -81,24 +81,24 @@ impl Worker {
 
     /// Asks it to end, and makes sure. A second signal makes it short.
     pub async fn end(mut self, signals: &mut Signals) {
-        self.signal(Signal::TERM);
+        signal(&self.child, Signal::TERM);
         let patient = timeout(PATIENCE, self.child.wait());
         let done = tokio::select! {
             done = patient => done.is_ok(),
             () = signals.next() => false,
         };
         if !done {
-            self.signal(Signal::KILL);
+            signal(&self.child, Signal::KILL);
             let _ = self.child.wait().await;
         }
     }
+}
 
-    fn signal(&self, signal: Signal) {
-        // The number is ours as long as the child has not been waited for.
-        let number = self.child.id().and_then(|id| i32::try_from(id).ok());
-        if let Some(pid) = number.filter(|number| *number > 1).and_then(Pid::from_raw) {
-            let _ = kill_process(pid, signal);
-        }
+/// Signals a child that has not been waited for, so that its number is still its own.
+pub fn signal(child: &Child, signal: Signal) {
+    let number = child.id().and_then(|id| i32::try_from(id).ok());
+    if let Some(pid) = number.filter(|number| *number > 1).and_then(Pid::from_raw) {
+        let _ = kill_process(pid, signal);
     }
 }
 
