@@ -14,6 +14,10 @@ use std::path::{Path, PathBuf};
 /// Where connection directories live. Short, since a socket's path may have 107 bytes.
 const RUNTIME_DIRECTORIES: [&str; 2] = ["/run/soulbox", "/tmp/.soulbox"];
 
+/// Names another directory to use before these. For tests, whose agents are killed and leave
+/// what a sandbox would take with it.
+const RUNTIME_VARIABLE: &str = "SOULBOX_AGENT_RUNTIME";
+
 /// Bytes of entropy in a key.
 const KEY_BYTES: usize = 32;
 
@@ -39,8 +43,9 @@ impl Connection {
             filled += getrandom(&mut key[filled..], GetRandomFlags::empty())?;
         }
         let mut last = io::Error::other("no runtime directory");
-        for base in RUNTIME_DIRECTORIES {
-            let directory = Path::new(base).join(id);
+        let named = std::env::var_os(RUNTIME_VARIABLE).map(PathBuf::from);
+        for base in named.into_iter().chain(RUNTIME_DIRECTORIES.map(PathBuf::from)) {
+            let directory = base.join(id);
             match std::fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)

@@ -69,6 +69,7 @@ impl Agent {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::from(output))
             .env("SOULBOX_AGENT_KERNELS", kernels.path())
+            .env("SOULBOX_AGENT_RUNTIME", kernels.path().join("run"))
             .spawn()
             .unwrap();
         ours.set_nonblocking(true).unwrap();
