@@ -44,7 +44,10 @@ impl Connection {
         }
         let mut last = io::Error::other("no runtime directory");
         let named = std::env::var_os(RUNTIME_VARIABLE).map(PathBuf::from);
-        for base in named.into_iter().chain(RUNTIME_DIRECTORIES.map(PathBuf::from)) {
+        for base in named
+            .into_iter()
+            .chain(RUNTIME_DIRECTORIES.map(PathBuf::from))
+        {
             let directory = base.join(id);
             match std::fs::DirBuilder::new()
                 .recursive(true)
