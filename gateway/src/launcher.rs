@@ -73,8 +73,7 @@ pub async fn run(settings: Settings) -> Result<(), LaunchError> {
     } else {
         None
     };
-    directory::prepare(&settings, account)?;
-    let _lock = directory::lock(&settings)?;
+    let _lock = directory::take(&settings, account)?;
     let listener = TcpListener::bind(settings.listen).map_err(system(format!(
         "listen on {} (setting `listen`)",
         settings.listen

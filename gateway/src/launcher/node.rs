@@ -46,7 +46,14 @@ struct Started {
 
 impl Started {
     fn lives(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+        self.alive().is_some()
+    }
+
+    fn alive(&mut self) -> Option<&mut Child> {
+        match self.child.try_wait() {
+            Ok(None) => Some(&mut self.child),
+            _ => None,
+        }
     }
 }
 
@@ -102,10 +109,11 @@ impl Keeper {
                 None => return,
             },
         }
+        let mut started = self.started.take();
         let ended = timeout(END_DEADLINE, async {
-            match &mut self.started {
-                Some(started) if started.lives() => drop(started.child.wait().await),
-                _ => self.gone().await,
+            match started.as_mut().and_then(Started::alive) {
+                Some(child) => drop(child.wait().await),
+                None => self.gone().await,
             }
         });
         tokio::select! {
