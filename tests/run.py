@@ -91,7 +91,9 @@ def rust() -> Tally:
     """Unit tests of all crates, the tidy test among them."""
     nextest = shutil.which("cargo-nextest") is not None
     command = ["cargo", "nextest", "run"] if nextest else ["cargo", "test", "--no-fail-fast"]
-    done = run([*command, "--workspace", JOBS], capture=True)
+    # The agent's stories start real kernels, of this Python.
+    kernels = str(CACHE / "venvs/kernel/bin/python")
+    done = run([*command, "--workspace", JOBS], capture=True, SOULBOX_TEST_PYTHON=kernels)
     total = Tally()
     if nextest:
         if found := re.search(r"(\d+) passed", done.stdout):

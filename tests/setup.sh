@@ -68,6 +68,7 @@ case ${1:-all} in
     current) venv current "$here/e2b/python/requirements-current.txt" ;;
     all)
         venv tools "$here/requirements-tools.txt"
+        venv kernel "$here/requirements-kernel.txt"
         venv classic "$here/e2b/python/requirements-classic.txt"
         venv current "$here/e2b/python/requirements-current.txt"
         find_node

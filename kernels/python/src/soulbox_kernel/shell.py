@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from ipykernel.zmqshell import ZMQInteractiveShell
@@ -22,3 +23,12 @@ class SoulboxShell(ZMQInteractiveShell):
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+    def _tee(self, channel: str) -> contextlib.AbstractContextManager[None]:
+        """Keeps no second copy of what a cell prints.
+
+        IPython 9 collects all output of all cells in `history_manager.outputs` for its own
+        notebook export. Nobody reads it here, and a kernel that prints for days would grow by
+        every byte of it.
+        """
+        return contextlib.nullcontext()
