@@ -79,6 +79,13 @@ def of_directory(directory: Path) -> list[Seen]:
     ]
 
 
+def leads_session(pid: int) -> bool:
+    try:
+        return os.getsid(pid) == pid
+    except ProcessLookupError:
+        return False
+
+
 def descendants(pid: int) -> list[Seen]:
     """Children, their children, and so on."""
     children: dict[int, list[int]] = {}

@@ -134,7 +134,9 @@ class Server:
         return [process for pid in numbers if (process := processes.seen(pid))]
 
     def nodes(self) -> list[processes.Seen]:
-        return [process for process in self.processes() if process.does("node")]
+        """The node. Its helpers have its arguments, but only it leads a session."""
+        named = [process for process in self.processes() if process.does("node")]
+        return [process for process in named if processes.leads_session(process.pid)]
 
     def kill_gateway(self) -> None:
         """SIGKILL to launcher and worker. The node and its sandboxes are not touched."""
