@@ -79,9 +79,9 @@ def of_directory(directory: Path) -> list[Seen]:
     ]
 
 
-def leads_session(pid: int) -> bool:
+def leads_group(pid: int) -> bool:
     try:
-        return os.getsid(pid) == pid
+        return os.getpgid(pid) == pid
     except ProcessLookupError:
         return False
 

@@ -134,9 +134,9 @@ class Server:
         return [process for pid in numbers if (process := processes.seen(pid))]
 
     def nodes(self) -> list[processes.Seen]:
-        """The node. Its helpers have its arguments, but only it leads a session."""
+        """The node. Its helpers have its arguments, but only it leads a process group."""
         named = [process for process in self.processes() if process.does("node")]
-        return [process for process in named if processes.leads_session(process.pid)]
+        return [process for process in named if processes.leads_group(process.pid)]
 
     def kill_gateway(self) -> None:
         """SIGKILL to launcher and worker. The node and its sandboxes are not touched."""
