@@ -39,8 +39,9 @@ build: setup ## builds the two static binaries
 	@echo "building soulbox and soulbox-agent (a first build takes some minutes)"
 	@cargo build --release -j2 --bin soulbox --bin soulbox-agent
 
+# The second template stands on the first, `base`, which is built on the way.
 images: build ## builds the root file systems of the two templates
-	@$(ROOT) $(SOULBOX_BIN) template build --data-dir $(DATA) base code-interpreter-v1
+	@$(ROOT) $(SOULBOX_BIN) template build --data-dir $(DATA) code-interpreter-v1
 
 demo: images ## sets up everything and runs the main job
 	@tests/setup.sh current
