@@ -60,7 +60,7 @@ def test_fast_output_to_a_slow_reader_takes_little_memory(kernel: RealKernel) ->
 
 def test_what_was_printed_is_not_kept(kernel: RealKernel) -> None:
     before = peak_memory(kernel)
-    for start in range(0, 5):
+    for start in range(5):
         kernel.run(f"for i in range({start}00_000, {start}20_000): print(str(i) * 166)")
     assert peak_memory(kernel) - before < 40 * MEGABYTE
 

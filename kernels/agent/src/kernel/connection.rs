@@ -9,7 +9,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use serde_json::json;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Where connection directories live. Short, since a socket's path may have 107 bytes.
 const RUNTIME_DIRECTORIES: [&str; 2] = ["/run/soulbox", "/tmp/.soulbox"];
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_file_and_its_directory_are_private_and_keys_differ() {
-        let mode = |path: &Path| {
+        let mode = |path: &std::path::Path| {
             std::fs::metadata(path)
                 .expect("it exists")
                 .permissions()
