@@ -79,6 +79,13 @@ def test_an_oversized_body_is_refused_and_the_server_lives(wire):
     assert wire.send("GET", "/health").status in (200, 204)
 
 
+@pytest.mark.parametrize(("path", "status"), [("/v2/sandboxes", 401), ("/nope", 404)])
+def test_a_refusal_reaches_a_client_that_sends_everything_first(wire, path, status):
+    body = b"x" * (8 << 20)
+    for _ in range(5):
+        is_error(wire.send("POST", path, body, {"X-API-Key": "wrong"}), status)
+
+
 @pytest.mark.parametrize("path", ["/sandboxes", "/v2/sandboxes"])
 @pytest.mark.parametrize("timeout", [0, -5])
 def test_a_timeout_of_nothing_is_refused(wire, path, timeout):
