@@ -78,8 +78,9 @@ pub async fn check(started: StartedCell, within: Duration) -> Result<(), String>
     }
 }
 
-/// A static executable: write the word to descriptor 1, wait for a byte or the end on
-/// descriptor 0, exit with 0.
+/// A static executable: write the word to descriptor 1, read descriptor 0 until its end, exit
+/// with 0. Whatever else the read says, it is tried again: gVisor leaves the descriptor
+/// non-blocking, and a program that is gone before the tier has looked at it fails the probe.
 fn program_bytes() -> Vec<u8> {
     const BASE: u64 = 0x40_0000;
     const HEADERS: u64 = 64 + 56;
@@ -120,7 +121,7 @@ fn code() -> Vec<u8> {
     let mut code = vec![
         0xb8, 1, 0, 0, 0, // mov eax, write
         0xbf, 1, 0, 0, 0, // mov edi, 1
-        0x48, 0x8d, 0x35, 30, 0, 0, 0, // lea rsi, [rip + 30], the word
+        0x48, 0x8d, 0x35, 34, 0, 0, 0, // lea rsi, [rip + 34], the word
         0xba, 3, 0, 0, 0, // mov edx, 3
         0x0f, 0x05, // syscall
         0x31, 0xc0, // xor eax, eax, read
@@ -128,6 +129,8 @@ fn code() -> Vec<u8> {
         0x48, 0x89, 0xe6, // mov rsi, rsp
         0xba, 1, 0, 0, 0, // mov edx, 1
         0x0f, 0x05, // syscall
+        0x85, 0xc0, // test eax, eax
+        0x75, 0xee, // jne, 18 back, to the read
         0xb8, 60, 0, 0, 0, // mov eax, exit
         0x31, 0xff, // xor edi, edi
         0x0f, 0x05, // syscall
@@ -141,9 +144,9 @@ const MACHINE: u16 = 183;
 
 #[cfg(target_arch = "aarch64")]
 fn code() -> Vec<u8> {
-    let instructions: [u32; 13] = [
+    let instructions: [u32; 14] = [
         0xd280_0020, // mov x0, 1
-        0x1000_0181, // adr x1, . + 48, the word
+        0x1000_01a1, // adr x1, . + 52, the word
         0xd280_0062, // mov x2, 3
         0xd280_0808, // mov x8, write
         0xd400_0001, // svc 0
@@ -152,6 +155,7 @@ fn code() -> Vec<u8> {
         0xd280_0022, // mov x2, 1
         0xd280_07e8, // mov x8, read
         0xd400_0001, // svc 0
+        0xb5ff_ff60, // cbnz x0, . - 20, to the read
         0xd280_0000, // mov x0, 0
         0xd280_0ba8, // mov x8, exit
         0xd400_0001, // svc 0
