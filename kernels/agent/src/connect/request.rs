@@ -123,9 +123,13 @@ where
             })
             .await
     };
-    match result.await {
-        Ok(answer) => {
-            let body = serde_json::to_vec(&answer).unwrap_or_else(|_| b"{}".to_vec());
+    // An answer that can't be said is an error, not an empty answer.
+    let said = |answer| {
+        serde_json::to_vec(&answer)
+            .map_err(|error| ConnectError::new(Code::Internal, error.to_string()))
+    };
+    match result.await.and_then(said) {
+        Ok(body) => {
             let mut response = Response::new(Body::from(body));
             response.headers_mut().insert(
                 header::CONTENT_TYPE,

@@ -2,6 +2,8 @@
 //!
 //! It describes the path itself and not what a link points to, with two exceptions that the
 //! contract makes: type and mode of a link are those of its final target.
+//! JSON is text and names of files are bytes: where they are no text, what cannot be said is
+//! replaced, since one odd name must not make the rest of a directory unseen.
 
 use super::metadata::{self, Metadata};
 use crate::process::user;
@@ -11,7 +13,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Permission bits of a mode.
 const PERMISSIONS: u32 = 0o777;
@@ -49,7 +51,7 @@ pub struct Entry {
     name: String,
     #[serde(rename = "type")]
     kind: FileType,
-    path: PathBuf,
+    path: String,
     /// 64 bit numbers are text in protobuf's JSON.
     size: String,
     mode: u32,
@@ -58,7 +60,7 @@ pub struct Entry {
     group: String,
     modified_time: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    symlink_target: Option<PathBuf>,
+    symlink_target: Option<String>,
     #[serde(skip_serializing_if = "Metadata::is_empty")]
     metadata: Metadata,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -100,14 +102,14 @@ impl Entry {
             (None, false) => (own.file_type().into(), own.mode() & PERMISSIONS),
         };
         let symlink_target =
-            is_symlink.then(|| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()));
+            is_symlink.then(|| text(&fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())));
         let name = path
             .file_name()
             .map(|name| name.to_string_lossy().into_owned());
         Ok(Self {
             name: name.unwrap_or_else(|| "/".into()),
             kind,
-            path: path.to_owned(),
+            path: text(path),
             size: own.len().to_string(),
             mode,
             permissions: permissions(&own),
@@ -119,6 +121,10 @@ impl Entry {
             is_symlink,
         })
     }
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 /// `drwxr-xr-x`, with a capital `L` for links.

@@ -92,4 +92,16 @@ mod tests {
         assert_eq!(paths(root, 2), ["a", "b", "b/c", "b/up", "c"]);
         assert_eq!(paths(root, 9), ["a", "b", "b/c", "b/c/deep", "b/up", "c"]);
     }
+
+    #[test]
+    fn a_name_that_is_no_text_hides_nothing() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        std::fs::write(root.join("a"), "").unwrap();
+        let odd = root.join(std::ffi::OsStr::from_bytes(b"bad\xff"));
+        std::fs::write(&odd, "").unwrap();
+        std::os::unix::fs::symlink(&odd, root.join("link")).unwrap();
+        assert_eq!(paths(root, 1), ["a", "bad\u{fffd}", "link"]);
+    }
 }
