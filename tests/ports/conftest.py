@@ -1,51 +1,14 @@
-"""A sandbox with a web server in it, started as a user starts one: through the stock client."""
+"""A sandbox with a web server in it, made through the stock client."""
 
 from __future__ import annotations
 
-import http.client
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from e2b_code_interpreter import Sandbox
-from harness.patience import eventually
-from harness.wire import Answer, Wire
+from harness.web import Web, serve
 
-PROGRAM = Path(__file__).with_name("program.py").read_text()
-# One server on loopback only, and one on every address.
-PORT, OPEN_PORT = 8080, 8081
 LIFETIME_SECONDS = 600
-
-
-class Web:
-    """A web server in a sandbox, and the way to it by host name, as browsers go."""
-
-    def __init__(self, wire: Wire, sandbox: Sandbox, port: int, headers: dict[str, str]):
-        self.wire, self.sandbox, self.port, self.headers = wire, sandbox, port, headers
-
-    @property
-    def host(self) -> str:
-        return self.sandbox.get_host(self.port)
-
-    def connect(self) -> http.client.HTTPConnection:
-        return self.wire.connect(60)
-
-    def send(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.wire.send(method, path, body, {"Host": self.host, **self.headers, **named})
-
-    def stream(self, path: str) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-        connection = self.connect()
-        connection.request("GET", path, headers={"Host": self.host, **self.headers})
-        return connection, connection.getresponse()
-
-
-def serve(wire: Wire, sandbox: Sandbox, port: int = PORT, address: str = "127.0.0.1", **headers: str) -> Web:
-    sandbox.files.write("/home/user/program.py", PROGRAM)
-    sandbox.commands.run(f"python3 program.py {address} {port}", background=True, timeout=0)
-    web = Web(wire, sandbox, port, headers)
-    eventually(lambda: web.send("GET", "/").status == 200, 30)
-    return web
 
 
 @pytest.fixture(scope="module")

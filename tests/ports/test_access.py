@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import PORT, serve
+from harness.web import PORT, serve
 from harness.wire import INTERPRETER_PORT, routing
 
 TOKEN = "e2b-traffic-access-token"

@@ -7,11 +7,12 @@ import http.client
 import json
 import os
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from conftest import OPEN_PORT, serve
 from harness.patience import eventually
+from harness.web import OPEN_PORT, serve
 from harness.wire import routing
 
 MIB = 1 << 20
@@ -99,7 +100,7 @@ def test_events_arrive_when_they_are_sent(web):
         assert response.readline() == f"data: {number}\n".encode()
         assert response.readline() == b"\n"
         arrivals.append(time.monotonic())
-    gaps = [after - before for before, after in zip(arrivals, arrivals[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(arrivals)]
     assert all(0.2 < gap < 1.5 for gap in gaps), gaps
     response.close()
     connection.close()
@@ -190,9 +191,20 @@ def test_a_server_that_speaks_http_1_0_and_closes_is_read_to_its_end(web):
     assert web.wire.send("GET", "/page.txt", headers=headers).body == b"page" * 10_000
 
 
+# Answers every connection with something that is no HTTP.
+MUTE = """
+import socket
+listener = socket.create_server(("127.0.0.1", 8092))
+while True:
+    connection, _ = listener.accept()
+    connection.recv(9999)
+    connection.sendall(b"what?\\n\\n")
+    connection.close()
+"""
+
+
 def test_a_program_that_does_not_speak_http_is_a_502_that_says_so(web):
-    script = "import socket; s = socket.create_server(('127.0.0.1', 8092))\nwhile True: c, _ = s.accept(); c.recv(9999); c.sendall(b'what?\\n\\n'); c.close()"
-    web.sandbox.files.write("/home/user/mute.py", script)
+    web.sandbox.files.write("/home/user/mute.py", MUTE)
     web.sandbox.commands.run("python3 mute.py", background=True)
     headers = routing(web.sandbox.sandbox_id, 8092)
     answers = []

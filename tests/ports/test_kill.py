@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from conftest import serve
+from harness.web import serve
 from test_websocket import open_socket
 from websockets.exceptions import ConnectionClosedError
 
