@@ -141,7 +141,7 @@ async fn converse(app: Arc<App>, routes: Router, stream: TcpStream, stop: Cancel
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_DEADLINE);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -157,10 +157,11 @@ async fn converse(app: Arc<App>, routes: Router, stream: TcpStream, stop: Cancel
 }
 
 async fn answer(app: &App, routes: Router, request: Request<Body>) -> Response<Body> {
-    if dataplane::is_preflight(&request) {
+    let route = dataplane::route(request.uri(), request.headers());
+    if dataplane::is_preflight(&request) && !dataplane::is_for_program(&route) {
         return dataplane::preflight(&request);
     }
-    match dataplane::route(request.uri(), request.headers()) {
+    match route {
         Route::Sandbox { id, port } => dataplane::serve(app, &id, port, request).await,
         Route::SignedFile => dataplane::serve_signed(app, request).await,
         Route::Api => {
