@@ -1,7 +1,7 @@
 //! The one listener: HTTP/1.1 and HTTP/2 with prior knowledge, for control plane and data
 //! plane. Which of them a request is for is decided per request, before anything else.
 
-use super::App;
+use super::{App, unread::read_on};
 use crate::dataplane::{self, HangUp, Route};
 use axum::{Router, body::Body};
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
@@ -25,6 +25,9 @@ const CONNECTIONS: usize = 16_384;
 /// How long a connection may be idle, or take for its request's head. Clients keep idle
 /// connections for minutes (e2b-wire.md, section 1.7).
 const IDLE: Duration = Duration::from_secs(15 * 60);
+/// How long a new connection may take for its first request. Without this, one that says
+/// nothing, or only half of what HTTP/2 begins with, would keep its place for ever.
+const FIRST_REQUEST: Duration = Duration::from_secs(60);
 /// Requests of one HTTP/2 connection at the same time.
 const STREAMS: u32 = 1024;
 /// What one HTTP/2 stream may send before we read it.
@@ -118,9 +121,12 @@ async fn converse(app: Arc<App>, routes: Router, stream: TcpStream, stop: Cancel
     let _ = stream.set_nodelay(true);
     let hang_up = CancellationToken::new();
     let asked_to = hang_up.clone();
+    let first = CancellationToken::new();
+    let begun = first.clone();
     let service = service_fn(move |request: Request<Incoming>| {
+        begun.cancel();
         let (app, routes) = (Arc::clone(&app), routes.clone());
-        let mut request = request.map(Body::new);
+        let mut request = request.map(|body| read_on(Body::new(body)));
         // Other streams of an HTTP/2 connection must not suffer.
         if request.version() < Version::HTTP_2 {
             request.extensions_mut().insert(HangUp(asked_to.clone()));
@@ -146,6 +152,7 @@ async fn converse(app: Arc<App>, routes: Router, stream: TcpStream, stop: Cancel
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = hang_up.cancelled() => return,
+        () = silent(first) => return,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -153,6 +160,13 @@ async fn converse(app: Arc<App>, routes: Router, stream: TcpStream, stop: Cancel
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a client's connection ended");
+    }
+}
+
+/// Returns when a connection's first request does not come in time, and else never.
+async fn silent(first: CancellationToken) {
+    if timeout(FIRST_REQUEST, first.cancelled()).await.is_ok() {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -207,8 +207,9 @@ impl Process {
     }
 }
 
-/// Every file system in memory has a size. `/tmp` is on the cell's disk: without a mount
-/// gVisor would put memory without a bound there.
+/// Every file system in memory has a size, but for `/dev`: gVisor makes that one itself and
+/// takes no size. Only root can write there, and what holds is the cell's memory limit.
+/// `/tmp` is on the cell's disk: without a mount gVisor would put memory without a bound there.
 fn mounts(spec: &CellSpec, root: &Root) -> Vec<Mount> {
     let half = spec.limits.memory_bytes() / 2;
     let mount = |destination, kind, source: &Path, options: &[&str]| Mount {
