@@ -29,7 +29,10 @@ use crate::{
 use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use soulbox_runtime::api::Plane;
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 use tokio_util::sync::CancellationToken;
 
 /// Port of processes and files.
@@ -47,9 +50,36 @@ const CONTROL_ROUTES: [&str; 6] = [
 ];
 const TRAFFIC_TOKEN: &str = "e2b-traffic-access-token";
 
-/// What makes an HTTP/1.1 connection end at once. Set on each request by the server.
-#[derive(Debug, Clone)]
-pub struct HangUp(pub CancellationToken);
+/// How the data plane ends the HTTP/1.1 connection that a request came on. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct HangUp {
+    now: CancellationToken,
+    reset: Arc<AtomicBool>,
+}
+
+impl HangUp {
+    /// Ends the connection now, with a reset.
+    pub fn now(&self) {
+        self.break_off();
+        self.now.cancel();
+    }
+
+    /// When the connection ends, it ends with a reset, so that nobody takes what was sent for
+    /// the whole of an answer.
+    pub fn break_off(&self) {
+        self.reset.store(true, Ordering::Release);
+    }
+
+    /// Waits until the connection is to be ended.
+    pub async fn asked(&self) {
+        self.now.cancelled().await;
+    }
+
+    /// Whether the connection is to end with a reset.
+    pub fn is_reset(&self) -> bool {
+        self.reset.load(Ordering::Acquire)
+    }
+}
 
 /// Serves a request to a port of a sandbox.
 pub async fn serve(app: &App, id: &str, port: u16, request: Request<Body>) -> Response<Body> {

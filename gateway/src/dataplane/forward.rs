@@ -94,7 +94,7 @@ pub fn until_cut<H: Send + Unpin + 'static>(
     held: H,
 ) -> Response<Body> {
     let read = CancellationToken::new();
-    if let Some(HangUp(hang_up)) = hang_up {
+    if let Some(hang_up) = hang_up.clone() {
         tokio::spawn(end_unread(sandbox.cut.clone(), read.clone(), hang_up));
     }
     let cut = Box::pin(sandbox.cut.clone().cancelled_owned());
@@ -103,6 +103,7 @@ pub fn until_cut<H: Send + Unpin + 'static>(
         Body::new(CutBody {
             body,
             cut,
+            hang_up,
             _read: read,
             _held: held,
         })
@@ -110,14 +111,14 @@ pub fn until_cut<H: Send + Unpin + 'static>(
 }
 
 /// Ends the connection of an answer that is not read to its end after its sandbox's.
-async fn end_unread(cut: CancellationToken, read: CancellationToken, hang_up: CancellationToken) {
+async fn end_unread(cut: CancellationToken, read: CancellationToken, hang_up: HangUp) {
     let too_late = async {
         cut.cancelled().await;
         sleep(UNREAD_GRACE).await;
     };
     tokio::select! {
         () = read.cancelled() => {}
-        () = too_late => hang_up.cancel(),
+        () = too_late => hang_up.now(),
     }
 }
 
@@ -164,6 +165,7 @@ struct Cut;
 struct CutBody<H> {
     body: Incoming,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    hang_up: Option<HangUp>,
     _read: DropGuard,
     _held: H,
 }
@@ -177,11 +179,16 @@ impl<H: Unpin> HttpBody for CutBody<H> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         if self.cut.as_mut().poll(context).is_ready() {
+            if let Some(hang_up) = &self.hang_up {
+                hang_up.break_off();
+            }
             return Poll::Ready(Some(Err(Box::new(Cut))));
         }
-        Pin::new(&mut self.body)
-            .poll_frame(context)
-            .map_err(Into::into)
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if let (Poll::Ready(Some(Err(_))), Some(hang_up)) = (&polled, &self.hang_up) {
+            hang_up.break_off();
+        }
+        polled.map_err(Into::into)
     }
 
     fn is_end_stream(&self) -> bool {
