@@ -157,7 +157,7 @@ def pytest(generation: str, tier: str, *paths: str) -> Tally:
 
 
 def stories(tier: str) -> dict[str, Callable[[], Tally]]:
-    rest = ["tests/e2b/javascript", "tests/http", "tests/attacks", "tests/faults"]
+    rest = ["tests/e2b/javascript", "tests/http", "tests/ports", "tests/cli", "tests/attacks", "tests/faults"]
     return {
         f"{tier}: stories with the classic Python client": lambda: pytest(
             "classic", tier, "tests/e2b/python"
@@ -165,7 +165,7 @@ def stories(tier: str) -> dict[str, Callable[[], Tally]]:
         f"{tier}: stories with the current Python client": lambda: pytest(
             "current", tier, "tests/e2b/python"
         ),
-        f"{tier}: JavaScript clients, plain HTTP, attacks, faults": lambda: pytest("current", tier, *rest),
+        f"{tier}: all other stories": lambda: pytest("current", tier, *rest),
     }
 
 

@@ -1,10 +1,16 @@
 //! The command line. Exit status: 0 done, 1 failed, 2 wrong usage or configuration.
 
+mod cp;
 mod doctor;
+mod exec;
 mod key;
+mod kill;
 mod logging;
 mod namespace_init;
 mod node;
+mod port_forward;
+mod ps;
+mod remote;
 mod serve;
 mod template;
 mod worker;
@@ -42,6 +48,16 @@ enum Command {
     Template(template::Options),
     /// Say what this machine can and cannot do, and how to fix it
     Doctor(doctor::Options),
+    /// Run a command in a sandbox; its streams and exit status are passed through
+    Exec(exec::Options),
+    /// Copy a file into or out of a sandbox
+    Cp(cp::Options),
+    /// List the sandboxes, or the processes of one
+    Ps(ps::Options),
+    /// End sandboxes
+    Kill(kill::Options),
+    /// Make a port of a sandbox one of this machine
+    PortForward(port_forward::Options),
     /// The unprivileged half of `serve`
     #[command(hide = true)]
     GatewayWorker(worker::Options),
@@ -58,6 +74,11 @@ pub fn run() -> ExitCode {
         Command::Key(options) => key::run(options),
         Command::Template(options) => template::run(options),
         Command::Doctor(options) => doctor::run(options),
+        Command::Exec(options) => exec::run(options),
+        Command::Cp(options) => cp::run(options),
+        Command::Ps(options) => ps::run(options),
+        Command::Kill(options) => kill::run(options),
+        Command::PortForward(options) => port_forward::run(options),
         Command::GatewayWorker(options) => worker::run(options),
         Command::NamespaceInit(options) => namespace_init::run(options),
     }

@@ -1,28 +1,38 @@
 //! The data plane: requests that are for a sandbox, not for us (e2b-wire.md, section 1.3).
 //!
-//! `route` decides whose a request is, `access` whether it may pass, `forward` sends it on.
+//! `route` decides whose a request is, `access` whether it may pass, `forward` sends it on to
+//! the agent, and `ports` to a program that listens in the sandbox.
 //! Bodies are never looked into, only streamed, with back-pressure from end to end.
 
 mod access;
 mod cors;
 mod errors;
 mod forward;
+mod ports;
 mod route;
 mod signature;
 mod signed_url;
+mod tunnel;
+mod upgrade;
 
 pub use cors::{is_preflight, preflight};
+pub use errors::DataError;
+pub use ports::check_mask;
 pub use route::{Route, route};
+pub use tunnel::open as open_tunnel;
+pub use upgrade::{asked as asks_for_upgrade, join};
 
 use crate::{
     gateway::{App, discard},
     sandboxes::Sandbox,
 };
 use axum::body::Body;
-use errors::DataError;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use soulbox_runtime::api::Plane;
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 use tokio_util::sync::CancellationToken;
 
 /// Port of processes and files.
@@ -40,9 +50,36 @@ const CONTROL_ROUTES: [&str; 6] = [
 ];
 const TRAFFIC_TOKEN: &str = "e2b-traffic-access-token";
 
-/// What makes an HTTP/1.1 connection end at once. Set on each request by the server.
-#[derive(Debug, Clone)]
-pub struct HangUp(pub CancellationToken);
+/// How the data plane ends the HTTP/1.1 connection that a request came on. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct HangUp {
+    now: CancellationToken,
+    reset: Arc<AtomicBool>,
+}
+
+impl HangUp {
+    /// Ends the connection now, with a reset.
+    pub fn now(&self) {
+        self.break_off();
+        self.now.cancel();
+    }
+
+    /// When the connection ends, it ends with a reset, so that nobody takes what was sent for
+    /// the whole of an answer.
+    pub fn break_off(&self) {
+        self.reset.store(true, Ordering::Release);
+    }
+
+    /// Waits until the connection is to be ended.
+    pub async fn asked(&self) {
+        self.now.cancelled().await;
+    }
+
+    /// Whether the connection is to end with a reset.
+    pub fn is_reset(&self) -> bool {
+        self.reset.load(Ordering::Acquire)
+    }
+}
 
 /// Serves a request to a port of a sandbox.
 pub async fn serve(app: &App, id: &str, port: u16, request: Request<Body>) -> Response<Body> {
@@ -66,7 +103,8 @@ async fn admit_and_send(
 ) -> Response<Body> {
     let admitted = sandbox.and_then(|sandbox| Ok((admit(&sandbox, port, &request)?, sandbox)));
     let answer = match admitted {
-        Ok((plane, sandbox)) => forward::to_agent(app, sandbox, plane, request).await,
+        Ok((Some(plane), sandbox)) => forward::to_agent(app, sandbox, plane, request).await,
+        Ok((None, sandbox)) => ports::to_program(app, sandbox, port, request).await,
         Err(error) => {
             discard(request.into_body()).await;
             Err(error)
@@ -80,17 +118,18 @@ async fn admit_and_send(
     response
 }
 
-/// Whether a request may pass, and to which service of the agent.
-fn admit(sandbox: &Sandbox, port: u16, request: &Request<Body>) -> Result<Plane, DataError> {
+/// Whether a request may pass, and to which service of the agent; to a program when to none.
+fn admit(
+    sandbox: &Sandbox,
+    port: u16,
+    request: &Request<Body>,
+) -> Result<Option<Plane>, DataError> {
     if port != ENVD_PORT {
         traffic_token(sandbox, request.headers())?;
     }
-    let plane = plane(port).ok_or_else(|| {
-        // Ports of programs in the sandbox will be tunnels through the agent; until there
-        // are any, none is open.
-        let id = sandbox.record.id.to_string();
-        DataError::PortClosed { id, port }
-    })?;
+    let Some(plane) = plane(port) else {
+        return Ok(None);
+    };
     let path = request.uri().path();
     match plane {
         Plane::Envd if CONTROL_ROUTES.contains(&path) => {
@@ -101,7 +140,12 @@ fn admit(sandbox: &Sandbox, port: u16, request: &Request<Body>) -> Result<Plane,
         Plane::Envd => access::envd(&sandbox.record, request)?,
         Plane::Interpreter => access::interpreter(&sandbox.record, request)?,
     }
-    Ok(plane)
+    Ok(Some(plane))
+}
+
+/// Whether a request is for a program in a sandbox, which answers everything by itself.
+pub fn is_for_program(route: &Route) -> bool {
+    matches!(route, Route::Sandbox { port, .. } if plane(*port).is_none())
 }
 
 fn plane(port: u16) -> Option<Plane> {

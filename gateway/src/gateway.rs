@@ -3,6 +3,7 @@
 //! It is started with its socket already bound. Everything that must outlive it is in the
 //! store or on the node, so it may be killed at any time.
 
+mod client_stream;
 mod server;
 mod unread;
 

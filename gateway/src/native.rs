@@ -1,5 +1,9 @@
 //! Our own routes, under `/soulbox/v1`: what E2B has no words for.
 
+mod ports;
+
+pub use ports::PROTOCOL as TUNNEL_PROTOCOL;
+
 use crate::{
     e2b::{ApiError, Authenticated, SandboxPath},
     gateway::App,
@@ -14,6 +18,10 @@ use std::sync::Arc;
 pub fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/soulbox/v1/sandboxes/{id}", get(sandbox))
+        .route(
+            "/soulbox/v1/sandboxes/{id}/ports/{port}",
+            get(ports::tunnel),
+        )
         .route("/soulbox/v1/node", get(node))
 }
 

@@ -20,6 +20,13 @@ pub enum DataError {
         /// The port.
         port: u16,
     },
+    /// Something listens there, but it broke off or does not speak HTTP.
+    NoAnswer {
+        /// The sandbox.
+        id: String,
+        /// The port.
+        port: u16,
+    },
     /// The sandbox may still be there, but no answer came.
     Unreachable {
         /// The sandbox.
@@ -68,6 +75,12 @@ impl DataError {
             }
             Self::PortClosed { id, port } => {
                 let message = "The sandbox is running but port is not open";
+                let (status, mut body) = of_sandbox(StatusCode::BAD_GATEWAY, id, message);
+                body["port"] = Value::from(port);
+                (status, body)
+            }
+            Self::NoAnswer { id, port } => {
+                let message = "The program on this port gave no answer in HTTP";
                 let (status, mut body) = of_sandbox(StatusCode::BAD_GATEWAY, id, message);
                 body["port"] = Value::from(port);
                 (status, body)

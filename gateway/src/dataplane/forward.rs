@@ -18,7 +18,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Request, Response, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
-use soulbox_runtime::api::{ErrorCode, Plane};
+use soulbox_runtime::api::{ErrorCode, Plane, TUNNELS};
 use std::{
     pin::Pin,
     sync::Arc,
@@ -26,7 +26,7 @@ use std::{
     time::Duration,
 };
 use thiserror::Error;
-use tokio::{sync::OwnedSemaphorePermit, time::sleep};
+use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 
 /// Headers that are about one connection only (RFC 9110, section 7.6.1), and those that the
@@ -82,31 +82,43 @@ pub async fn to_agent(
         Err(error) => return Err(failure(app, &sandbox, error).await),
     };
     clean(response.headers_mut());
+    Ok(until_cut(&sandbox, response, hang_up, permit))
+}
+
+/// Ties an answer to its sandbox: it fails when the sandbox ends, and holds its place among
+/// the sandbox's streams, or whatever else is given, until it is over.
+pub fn until_cut<H: Send + Unpin + 'static>(
+    sandbox: &Sandbox,
+    response: Response<Incoming>,
+    hang_up: Option<HangUp>,
+    held: H,
+) -> Response<Body> {
     let read = CancellationToken::new();
-    if let Some(HangUp(hang_up)) = hang_up {
+    if let Some(hang_up) = hang_up.clone() {
         tokio::spawn(end_unread(sandbox.cut.clone(), read.clone(), hang_up));
     }
     let cut = Box::pin(sandbox.cut.clone().cancelled_owned());
     let read = read.drop_guard();
-    Ok(response.map(|body| {
+    response.map(|body| {
         Body::new(CutBody {
             body,
             cut,
+            hang_up,
             _read: read,
-            _permit: permit,
+            _held: held,
         })
-    }))
+    })
 }
 
 /// Ends the connection of an answer that is not read to its end after its sandbox's.
-async fn end_unread(cut: CancellationToken, read: CancellationToken, hang_up: CancellationToken) {
+async fn end_unread(cut: CancellationToken, read: CancellationToken, hang_up: HangUp) {
     let too_late = async {
         cut.cancelled().await;
         sleep(UNREAD_GRACE).await;
     };
     tokio::select! {
         () = read.cancelled() => {}
-        () = too_late => hang_up.cancel(),
+        () = too_late => hang_up.now(),
     }
 }
 
@@ -116,7 +128,8 @@ fn clean(headers: &mut HeaderMap) {
     }
 }
 
-async fn failure(app: &App, sandbox: &Sandbox, error: AgentError) -> DataError {
+/// What a client is told when the agent could not be asked.
+pub async fn failure(app: &App, sandbox: &Sandbox, error: AgentError) -> DataError {
     let id = &sandbox.record.id;
     let gone = DataError::NotFound { id: id.to_string() };
     tracing::warn!(sandbox = %id, %error, "a request did not reach the agent");
@@ -127,6 +140,12 @@ async fn failure(app: &App, sandbox: &Sandbox, error: AgentError) -> DataError {
             if app.sandboxes.doubt(id).await =>
         {
             return gone;
+        }
+        AgentError::Refused(ErrorCode::TooManyTunnels) => {
+            return DataError::TooManyStreams {
+                id: id.to_string(),
+                limit: TUNNELS,
+            };
         }
         _ => {}
     }
@@ -143,14 +162,15 @@ async fn failure(app: &App, sandbox: &Sandbox, error: AgentError) -> DataError {
 struct Cut;
 
 /// An answer's body that fails when its sandbox ends.
-struct CutBody {
+struct CutBody<H> {
     body: Incoming,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    hang_up: Option<HangUp>,
     _read: DropGuard,
-    _permit: OwnedSemaphorePermit,
+    _held: H,
 }
 
-impl HttpBody for CutBody {
+impl<H: Unpin> HttpBody for CutBody<H> {
     type Data = Bytes;
     type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -159,11 +179,16 @@ impl HttpBody for CutBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         if self.cut.as_mut().poll(context).is_ready() {
+            if let Some(hang_up) = &self.hang_up {
+                hang_up.break_off();
+            }
             return Poll::Ready(Some(Err(Box::new(Cut))));
         }
-        Pin::new(&mut self.body)
-            .poll_frame(context)
-            .map_err(Into::into)
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if let (Poll::Ready(Some(Err(_))), Some(hang_up)) = (&polled, &self.hang_up) {
+            hang_up.break_off();
+        }
+        polled.map_err(Into::into)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -3,7 +3,7 @@
 
 use super::ApiError;
 use axum::{
-    extract::{FromRequestParts, Path},
+    extract::{FromRequestParts, RawPathParams},
     http::request::Parts,
 };
 
@@ -14,9 +14,13 @@ impl<S: Send + Sync> FromRequestParts<S> for SandboxPath {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let path = Path::<String>::from_request_parts(parts, state).await;
-        let text = path.map(|Path(text)| text).unwrap_or_default();
-        short_id(&text)
+        // By name, since a route may have further parameters.
+        let all = RawPathParams::from_request_parts(parts, state).await.ok();
+        let text = all
+            .iter()
+            .flatten()
+            .find_map(|(name, text)| (name == "id").then_some(text));
+        short_id(text.unwrap_or_default())
             .map(|id| Self(id.to_owned()))
             .ok_or(ApiError::bad("Invalid sandbox ID"))
     }

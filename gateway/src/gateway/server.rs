@@ -1,7 +1,7 @@
 //! The one listener: HTTP/1.1 and HTTP/2 with prior knowledge, for control plane and data
 //! plane. Which of them a request is for is decided per request, before anything else.
 
-use super::{App, unread::read_on};
+use super::{App, client_stream::ClientStream, unread::read_on};
 use crate::dataplane::{self, HangUp, Route};
 use axum::{Router, body::Body};
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
@@ -119,7 +119,8 @@ async fn accept(
 async fn converse(app: Arc<App>, routes: Router, stream: TcpStream, stop: CancellationToken) {
     // Answers are small and wanted at once.
     let _ = stream.set_nodelay(true);
-    let hang_up = CancellationToken::new();
+    let hang_up = HangUp::default();
+    let stream = ClientStream::new(stream, hang_up.clone());
     let asked_to = hang_up.clone();
     let first = CancellationToken::new();
     let begun = first.clone();
@@ -129,7 +130,7 @@ async fn converse(app: Arc<App>, routes: Router, stream: TcpStream, stop: Cancel
         let mut request = request.map(|body| read_on(Body::new(body)));
         // Other streams of an HTTP/2 connection must not suffer.
         if request.version() < Version::HTTP_2 {
-            request.extensions_mut().insert(HangUp(asked_to.clone()));
+            request.extensions_mut().insert(asked_to.clone());
         }
         async move { Ok::<_, Infallible>(answer(&app, routes, request).await) }
     });
@@ -147,11 +148,11 @@ async fn converse(app: Arc<App>, routes: Router, stream: TcpStream, stop: Cancel
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_DEADLINE);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = hang_up.cancelled() => return,
+        () = hang_up.asked() => return,
         () = silent(first) => return,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
@@ -171,10 +172,11 @@ async fn silent(first: CancellationToken) {
 }
 
 async fn answer(app: &App, routes: Router, request: Request<Body>) -> Response<Body> {
-    if dataplane::is_preflight(&request) {
+    let route = dataplane::route(request.uri(), request.headers());
+    if dataplane::is_preflight(&request) && !dataplane::is_for_program(&route) {
         return dataplane::preflight(&request);
     }
-    match dataplane::route(request.uri(), request.headers()) {
+    match route {
         Route::Sandbox { id, port } => dataplane::serve(app, &id, port, request).await,
         Route::SignedFile => dataplane::serve_signed(app, request).await,
         Route::Api => {

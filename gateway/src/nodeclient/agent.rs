@@ -2,14 +2,18 @@
 
 use super::connection::{Connection, ConnectionError};
 use axum::body::Body;
-use http::{Request, Response, Uri, uri::InvalidUri};
-use hyper::body::Incoming;
+use http::{Method, Request, Response, Uri, uri::InvalidUri};
+use hyper::{body::Incoming, upgrade::Upgraded};
 use soulbox_runtime::{
     SandboxId,
     api::{ERROR_HEADER, ErrorCode, Plane},
 };
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 use thiserror::Error;
+use tokio::time::timeout;
+
+/// The node itself gives up sooner than this when a port does not answer.
+const TUNNEL_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Why an agent gave no answer.
 #[derive(Debug, Error)]
@@ -58,14 +62,34 @@ impl AgentLink {
         );
         *request.uri_mut() = target.parse::<Uri>()?;
         *request.version_mut() = http::Version::HTTP_2;
-        let response = self.connection.send(request).await?;
-        match response.headers().get(ERROR_HEADER) {
-            None => Ok(response),
-            Some(word) => {
-                let word = word.to_str().unwrap_or_default();
-                let code = serde_json::from_value(word.into()).unwrap_or(ErrorCode::Internal);
-                Err(AgentError::Refused(code))
-            }
+        accepted(self.connection.send(request).await?)
+    }
+
+    /// Opens a tunnel to a port inside, whose bytes are the port's from the first on.
+    pub async fn tunnel(&self, port: u16) -> Result<Upgraded, AgentError> {
+        let mut request = Request::new(Body::empty());
+        *request.method_mut() = Method::CONNECT;
+        *request.uri_mut() = format!("{}:{port}", self.id).parse::<Uri>()?;
+        *request.version_mut() = http::Version::HTTP_2;
+        let opening = async {
+            let response = accepted(self.connection.send(request).await?)?;
+            let opened = hyper::upgrade::on(response).await;
+            Ok(opened.map_err(ConnectionError::Broken)?)
+        };
+        timeout(TUNNEL_DEADLINE, opening)
+            .await
+            .map_err(|_| ConnectionError::Deadline(TUNNEL_DEADLINE))?
+    }
+}
+
+/// The answer, unless it is the node's own word for a failure.
+fn accepted(response: Response<Incoming>) -> Result<Response<Incoming>, AgentError> {
+    match response.headers().get(ERROR_HEADER) {
+        None => Ok(response),
+        Some(word) => {
+            let word = word.to_str().unwrap_or_default();
+            let code = serde_json::from_value(word.into()).unwrap_or(ErrorCode::Internal);
+            Err(AgentError::Refused(code))
         }
     }
 }

@@ -7,14 +7,15 @@
 use crate::body::{self, BoxError, OutBody};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Empty, Full, Limited};
 use hyper::{
     body::Incoming,
     client::conn::http2::{Builder, SendRequest},
+    upgrade::Upgraded,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use soulbox_protocol::control::{AUTHORITY, Claim, Health};
-use soulbox_runtime::Channel;
+use soulbox_runtime::{Channel, api::TUNNELS};
 use std::{error::Error, sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -36,6 +37,8 @@ pub const CLIENT_STREAMS: usize = 512;
 const CONTROL_ANSWER_BYTES: usize = 64 << 10;
 /// The HTTP/2 handshake of a live agent takes milliseconds.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The agent itself gives up sooner than this when a port does not answer.
+const TUNNEL_TIMEOUT: Duration = Duration::from_secs(15);
 /// After a stream broke, the end of the whole channel is known within this.
 const END_PASSES: Duration = Duration::from_millis(50);
 
@@ -51,6 +54,12 @@ pub enum AgentError {
     /// The agent broke the protocol or refused.
     #[error("the agent's answer makes no sense: {0}")]
     Answer(String),
+    /// Nothing listens on that port of the sandbox.
+    #[error("nothing listens on this port of the sandbox")]
+    PortClosed,
+    /// Too many tunnels are open.
+    #[error("{TUNNELS} connections into this sandbox are open; try again when one has ended")]
+    TooManyTunnels,
     /// Too many requests of clients are under way.
     #[error(
         "{CLIENT_STREAMS} requests to this sandbox are under way; try again when one has ended"
@@ -64,6 +73,7 @@ pub struct AgentClient {
     sender: SendRequest<OutBody>,
     closed: CancellationToken,
     streams: Arc<Semaphore>,
+    tunnels: Arc<Semaphore>,
 }
 
 impl AgentClient {
@@ -102,6 +112,7 @@ impl AgentClient {
             sender,
             closed,
             streams: Arc::new(Semaphore::new(CLIENT_STREAMS)),
+            tunnels: Arc::new(Semaphore::new(TUNNELS)),
         })
     }
 
@@ -152,6 +163,37 @@ impl AgentClient {
             .try_acquire_owned()
             .map_err(|_| AgentError::Busy)?;
         Ok((self.send(request).await?, permit))
+    }
+
+    /// Opens a tunnel to a port of the sandbox. The permit must live as long as the tunnel.
+    ///
+    /// # Errors
+    /// When nothing listens there, the channel is gone or too many tunnels are open.
+    pub async fn tunnel(&self, port: u16) -> Result<(Upgraded, OwnedSemaphorePermit), AgentError> {
+        let permit = self
+            .tunnels
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| AgentError::TooManyTunnels)?;
+        let request = Request::builder()
+            .method(Method::CONNECT)
+            .uri(format!("127.0.0.1:{port}"))
+            .body(body::boxed(Empty::new()))
+            .map_err(|error| AgentError::Answer(error.to_string()))?;
+        let opening = async {
+            let answer = self.send(request).await?;
+            match answer.status() {
+                StatusCode::OK => hyper::upgrade::on(answer)
+                    .await
+                    .map_err(|error| AgentError::Answer(chain(&error))),
+                StatusCode::BAD_GATEWAY => Err(AgentError::PortClosed),
+                other => Err(AgentError::Answer(format!("status {other}"))),
+            }
+        };
+        let tunnel = tokio::time::timeout(TUNNEL_TIMEOUT, opening)
+            .await
+            .map_err(|_| AgentError::Late)??;
+        Ok((tunnel, permit))
     }
 
     /// Wakes up when the channel ends, for bodies that are under way then.

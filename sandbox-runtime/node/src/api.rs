@@ -9,6 +9,7 @@
 //! | `PUT /v1/sandboxes/{id}/lease` | move its end |
 //! | `GET /v1/sandboxes/{id}/usage` | what it uses now |
 //! | `ANY /v1/sandboxes/{id}/agent/{plane}/…` | ask its agent |
+//! | `CONNECT <id>:<port>` | a tunnel to a port inside |
 //! | `GET /v1/events` | state changes, one JSON line each |
 //! | `POST /v1/shutdown` | end the node |
 
@@ -18,3 +19,4 @@ pub mod forward;
 pub mod router;
 pub mod sandboxes;
 pub mod server;
+pub mod tunnel;

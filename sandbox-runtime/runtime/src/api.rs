@@ -146,6 +146,11 @@ pub struct NodeStatus {
     pub templates: Vec<TemplateStatus>,
 }
 
+/// Tunnels into one sandbox at one time: `CONNECT <sandbox id>:<port>`, upon whose 200 bytes
+/// go both ways. They are counted apart from forwarded requests, so that programs with many
+/// connections do not take the places of processes and files.
+pub const TUNNELS: usize = 400;
+
 /// Header of every error that is the node's own, with the [`ErrorCode`] as its value. A
 /// forwarded answer never has it (the node takes it off), so a gateway can tell "the sandbox
 /// is gone" from an agent that says 404.
@@ -176,6 +181,10 @@ pub enum ErrorCode {
     Conflict,
     /// The sandbox's agent does not answer (502).
     AgentLost,
+    /// Nothing listens on that port of the sandbox (502).
+    PortClosed,
+    /// As many tunnels into the sandbox are open as there may be (429).
+    TooManyTunnels,
     /// The node has no room for a further sandbox (503).
     Capacity,
     /// The wanted tier does not work on this machine (503).
@@ -193,7 +202,8 @@ impl ErrorCode {
             Self::Invalid => 400,
             Self::TemplateUnknown | Self::SandboxUnknown | Self::RouteUnknown => 404,
             Self::Conflict => 409,
-            Self::AgentLost => 502,
+            Self::AgentLost | Self::PortClosed => 502,
+            Self::TooManyTunnels => 429,
             Self::Capacity | Self::TierUnavailable => 503,
             Self::StartTimeout => 504,
             Self::Internal => 500,

@@ -4,6 +4,7 @@
 
 use super::shown::Created;
 use crate::{
+    dataplane,
     e2b::{ApiError, Authenticated, body::JsonBody, template_reference::TemplateReference},
     gateway::App,
     sandboxes::{RepeatKey, Wanted},
@@ -112,6 +113,7 @@ fn wanted(asked: NewSandbox, secure: bool, default_seconds: i64) -> Result<Wante
             "network.allowPublicTraffic false needs secure true",
         ));
     }
+    check_mask(asked.network.as_ref())?;
     let metadata = asked.metadata.unwrap_or_default();
     bound("metadata", &metadata, METADATA_BYTES)?;
     let env = asked.env_vars.unwrap_or_default();
@@ -163,6 +165,16 @@ fn refuse_what_is_not_there(asked: &NewSandbox) -> Result<(), ApiError> {
         }
     }
     Ok(())
+}
+
+fn check_mask(network: Option<&Value>) -> Result<(), ApiError> {
+    match network.and_then(|settings| settings.get("maskRequestHost")) {
+        None | Some(Value::Null) => Ok(()),
+        Some(Value::String(mask)) if dataplane::check_mask(mask) => Ok(()),
+        Some(_) => Err(ApiError::bad(
+            "network.maskRequestHost must be a host, with or without a port, in ASCII",
+        )),
+    }
 }
 
 fn public_traffic(network: Option<&Value>) -> Result<bool, ApiError> {

@@ -109,10 +109,13 @@ pub async fn forward(node: &Node, target: Target, request: Request<Incoming>) ->
     Ok(http::Response::from_parts(head, body::boxed(body)))
 }
 
-fn refusal(error: AgentError) -> Refusal {
+/// What a gateway is told when an agent failed.
+pub fn refusal(error: AgentError) -> Refusal {
     let code = match error {
         AgentError::Busy => ErrorCode::Capacity,
         AgentError::Closed => ErrorCode::AgentLost,
+        AgentError::PortClosed => ErrorCode::PortClosed,
+        AgentError::TooManyTunnels => ErrorCode::TooManyTunnels,
         // The sandbox lives; only this request failed.
         AgentError::Late | AgentError::Answer(_) => ErrorCode::Internal,
     };

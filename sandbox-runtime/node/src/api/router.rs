@@ -6,7 +6,7 @@ use crate::{
         answer::{self, Answer},
         events,
         forward::{self, Target},
-        sandboxes,
+        sandboxes, tunnel,
     },
     body::OutBody,
     error::Refusal,
@@ -20,6 +20,10 @@ use tracing::info;
 
 /// Answers one request; every failure has become an answer too.
 pub async fn answer(node: Arc<Node>, request: Request<Incoming>) -> Response<OutBody> {
+    if request.method() == Method::CONNECT {
+        let tunnelled = tunnel::open(&node, request).await;
+        return tunnelled.unwrap_or_else(|error| answer::refusal(&error));
+    }
     let answered = match Target::parse(request.uri()) {
         Some(target) => forward::forward(&node, target, request).await,
         None => route(&node, request).await,
