@@ -267,7 +267,8 @@ mod tests {
             headers.insert(name, value.parse().expect("a value"));
         }
         clean(&mut headers);
-        let left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
-        assert_eq!(left, ["x-two", "host", "content-length"]);
+        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["content-length", "host", "x-two"]);
     }
 }
