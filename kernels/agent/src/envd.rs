@@ -22,8 +22,7 @@ pub fn service(sandbox: Arc<Sandbox>, reaper: Arc<Reaper>) -> Router {
         .route("/envs", get(envs))
         .with_state(sandbox.clone());
     small
-        .merge(filesystem::files::service(sandbox.clone()))
-        .merge(filesystem::service::service(sandbox.clone()))
+        .merge(filesystem::routes(sandbox.clone()))
         .merge(process::service::service(sandbox, reaper))
         .fallback(no_route)
 }

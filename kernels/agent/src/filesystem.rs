@@ -17,3 +17,29 @@ pub mod range;
 pub mod service;
 pub mod target;
 pub mod upload;
+pub mod watch;
+
+use crate::sandbox::Sandbox;
+use axum::Router;
+use std::sync::Arc;
+use watch::Watchers;
+
+/// What all routes of files share.
+#[derive(Clone)]
+pub struct Shared {
+    /// Users and directories.
+    pub sandbox: Arc<Sandbox>,
+    /// Who watches.
+    pub watchers: Arc<Watchers>,
+}
+
+/// The routes of `/files` and of `filesystem.Filesystem`.
+pub fn routes(sandbox: Arc<Sandbox>) -> Router {
+    let shared = Shared {
+        sandbox,
+        watchers: Arc::default(),
+    };
+    files::service(shared.clone())
+        .merge(service::service(shared.clone()))
+        .merge(watch::service::service(shared))
+}

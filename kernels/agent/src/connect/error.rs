@@ -26,13 +26,15 @@ pub enum Code {
     Internal,
     /// No such user.
     Unauthenticated,
+    /// Something that should have been told cannot be told any more.
+    DataLoss,
 }
 
 impl Code {
     /// The HTTP status of a unary error.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::Unknown | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unknown | Self::Internal | Self::DataLoss => StatusCode::INTERNAL_SERVER_ERROR,
             Self::InvalidArgument => StatusCode::BAD_REQUEST,
             Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
             Self::NotFound => StatusCode::NOT_FOUND,

@@ -1,5 +1,6 @@
 //! Directories that are made on the way to a file.
 
+use super::watch::Watchers;
 use crate::process::user::User;
 use std::fs;
 use std::io;
@@ -9,9 +10,9 @@ use std::path::Path;
 /// Mode of what is made.
 const MODE: u32 = 0o755;
 
-/// Makes a directory and all that lead to it. Those that are new belong to the user.
-/// Returns whether the last one is new.
-pub fn make_all(path: &Path, user: &User) -> io::Result<bool> {
+/// Makes a directory and all that lead to it. Those that are new belong to the user, and
+/// watchers see them before anything is made inside. Returns whether the last one is new.
+pub fn make_all(path: &Path, user: &User, watchers: &Watchers) -> io::Result<bool> {
     let mut missing = Vec::new();
     for directory in path.ancestors() {
         match fs::metadata(directory) {
@@ -26,6 +27,7 @@ pub fn make_all(path: &Path, user: &User) -> io::Result<bool> {
         match fs::DirBuilder::new().mode(MODE).create(directory) {
             Ok(()) => {
                 lchown(directory, Some(user.uid), Some(user.gid))?;
+                watchers.settle();
                 is_new = true;
             }
             // Somebody else was quicker, or it is a dangling link, which the caller will notice.

@@ -1,8 +1,8 @@
 //! `GET` and `POST /files`: what both have in common (section 4.7 of the contract).
 
-use super::{download, path, upload};
+use super::watch::Watchers;
+use super::{Shared, download, path, upload};
 use crate::process::user::{self, User};
-use crate::sandbox::Sandbox;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Query, State};
@@ -14,10 +14,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The routes.
-pub fn service(sandbox: Arc<Sandbox>) -> Router {
+pub fn service(shared: Shared) -> Router {
     Router::new()
         .route("/files", get(read).post(write))
-        .with_state(sandbox)
+        .with_state(shared)
 }
 
 /// An answer of `/files` that is not the file: `{"code": status, "message": text}`.
@@ -70,11 +70,13 @@ pub struct Caller {
     pub user: User,
     /// The sandbox's default directory.
     pub workdir: Option<String>,
+    /// Who must see what is made for the caller.
+    pub watchers: Arc<Watchers>,
 }
 
 impl Caller {
-    fn new(sandbox: &Sandbox, username: Option<&str>) -> Result<Self, FilesError> {
-        let identity = sandbox.identity();
+    fn new(shared: &Shared, username: Option<&str>) -> Result<Self, FilesError> {
+        let identity = shared.sandbox.identity();
         let name = username
             .filter(|name| !name.is_empty())
             .unwrap_or(&identity.default_user);
@@ -82,6 +84,7 @@ impl Caller {
             Ok(Some(user)) => Ok(Self {
                 user,
                 workdir: identity.default_workdir.clone(),
+                watchers: shared.watchers.clone(),
             }),
             Ok(None) => Err(FilesError::new(
                 StatusCode::UNAUTHORIZED,
@@ -111,22 +114,22 @@ fn parameters(query: Parameters) -> Result<FilesQuery, FilesError> {
 }
 
 async fn read(
-    State(sandbox): State<Arc<Sandbox>>,
+    State(shared): State<Shared>,
     query: Parameters,
     request: Request<Body>,
 ) -> Result<Response, FilesError> {
     let query = parameters(query)?;
-    let caller = Caller::new(&sandbox, query.username.as_deref())?;
+    let caller = Caller::new(&shared, query.username.as_deref())?;
     let path = caller.resolve(&query.path.unwrap_or_default())?;
     download::answer(path, request.headers()).await
 }
 
 async fn write(
-    State(sandbox): State<Arc<Sandbox>>,
+    State(shared): State<Shared>,
     query: Parameters,
     request: Request<Body>,
 ) -> Result<Response, FilesError> {
     let query = parameters(query)?;
-    let caller = Caller::new(&sandbox, query.username.as_deref())?;
+    let caller = Caller::new(&shared, query.username.as_deref())?;
     upload::answer(&caller, query.path.filter(|path| !path.is_empty()), request).await
 }

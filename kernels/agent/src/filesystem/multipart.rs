@@ -50,7 +50,7 @@ where
                 "more than {MAX_FILES} files in one request"
             )));
         }
-        written.push(target::write(target, caller.user.clone(), metadata, part).await?);
+        written.push(target::write(caller, target, metadata, part).await?);
     }
     Ok(written)
 }

@@ -4,7 +4,7 @@
 
 use super::entry::{Entry, Names};
 use super::listing::{self, ListError};
-use super::{directories, path};
+use super::{Shared, directories, path};
 use crate::connect::fields::{Uint32, or_default};
 use crate::connect::request::{CallContext, unary};
 use crate::connect::{Code, ConnectError};
@@ -21,17 +21,16 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// The routes.
-pub fn service(sandbox: Arc<Sandbox>) -> Router {
+pub fn service(shared: Shared) -> Router {
     Router::new()
         .route("/filesystem.Filesystem/Stat", any(stat))
         .route("/filesystem.Filesystem/MakeDir", any(make_dir))
         .route("/filesystem.Filesystem/Move", any(move_entry))
         .route("/filesystem.Filesystem/ListDir", any(list_dir))
         .route("/filesystem.Filesystem/Remove", any(remove))
-        .with_state(sandbox)
+        .with_state(shared)
 }
 
 #[derive(Deserialize)]
@@ -66,19 +65,17 @@ struct ListAnswer {
     entries: Vec<Entry>,
 }
 
-type Shared = State<Arc<Sandbox>>;
-
-async fn stat(State(sandbox): Shared, request: Request<Body>) -> Response<Body> {
+async fn stat(State(shared): State<Shared>, request: Request<Body>) -> Response<Body> {
     unary(request, |context, message: PathRequest| async move {
-        let (_, path) = resolve(&sandbox, &context, &message.path)?;
+        let (_, path) = resolve(&shared.sandbox, &context, &message.path)?;
         blocking(move || look(&path)).await
     })
     .await
 }
 
-async fn make_dir(State(sandbox): Shared, request: Request<Body>) -> Response<Body> {
+async fn make_dir(State(shared): State<Shared>, request: Request<Body>) -> Response<Body> {
     unary(request, |context, message: PathRequest| async move {
-        let (user, path) = resolve(&sandbox, &context, &message.path)?;
+        let (user, path) = resolve(&shared.sandbox, &context, &message.path)?;
         blocking(move || {
             let shown = path.display();
             match fs::metadata(&path) {
@@ -95,7 +92,7 @@ async fn make_dir(State(sandbox): Shared, request: Request<Body>) -> Response<Bo
                 }
                 Err(_) => {}
             }
-            directories::make_all(&path, &user).map_err(|error| {
+            directories::make_all(&path, &user, &shared.watchers).map_err(|error| {
                 ConnectError::internal(format!("error creating directory {shown}: {error}"))
             })?;
             look(&path)
@@ -105,10 +102,10 @@ async fn make_dir(State(sandbox): Shared, request: Request<Body>) -> Response<Bo
     .await
 }
 
-async fn move_entry(State(sandbox): Shared, request: Request<Body>) -> Response<Body> {
+async fn move_entry(State(shared): State<Shared>, request: Request<Body>) -> Response<Body> {
     unary(request, |context, message: MoveRequest| async move {
-        let (user, source) = resolve(&sandbox, &context, &message.source)?;
-        let (_, destination) = resolve(&sandbox, &context, &message.destination)?;
+        let (user, source) = resolve(&shared.sandbox, &context, &message.source)?;
+        let (_, destination) = resolve(&shared.sandbox, &context, &message.destination)?;
         blocking(move || {
             fs::symlink_metadata(&source).map_err(|error| missing(&source, &error))?;
             let failed = |error: io::Error| {
@@ -119,7 +116,7 @@ async fn move_entry(State(sandbox): Shared, request: Request<Body>) -> Response<
                 ))
             };
             if let Some(parent) = destination.parent() {
-                directories::make_all(parent, &user).map_err(failed)?;
+                directories::make_all(parent, &user, &shared.watchers).map_err(failed)?;
             }
             fs::rename(&source, &destination).map_err(failed)?;
             look(&destination)
@@ -129,9 +126,9 @@ async fn move_entry(State(sandbox): Shared, request: Request<Body>) -> Response<
     .await
 }
 
-async fn list_dir(State(sandbox): Shared, request: Request<Body>) -> Response<Body> {
+async fn list_dir(State(shared): State<Shared>, request: Request<Body>) -> Response<Body> {
     unary(request, |context, message: ListRequest| async move {
-        let (_, path) = resolve(&sandbox, &context, &message.path)?;
+        let (_, path) = resolve(&shared.sandbox, &context, &message.path)?;
         blocking(move || {
             let meta = fs::metadata(&path).map_err(|error| missing(&path, &error))?;
             if !meta.is_dir() {
@@ -151,9 +148,9 @@ async fn list_dir(State(sandbox): Shared, request: Request<Body>) -> Response<Bo
     .await
 }
 
-async fn remove(State(sandbox): Shared, request: Request<Body>) -> Response<Body> {
+async fn remove(State(shared): State<Shared>, request: Request<Body>) -> Response<Body> {
     unary(request, |context, message: PathRequest| async move {
-        let (_, path) = resolve(&sandbox, &context, &message.path)?;
+        let (_, path) = resolve(&shared.sandbox, &context, &message.path)?;
         blocking(move || {
             let removed = match fs::symlink_metadata(&path) {
                 Ok(meta) if meta.is_dir() => fs::remove_dir_all(&path),
@@ -174,7 +171,7 @@ async fn remove(State(sandbox): Shared, request: Request<Body>) -> Response<Body
 }
 
 /// Whose path it is, and which.
-fn resolve(
+pub(super) fn resolve(
     sandbox: &Sandbox,
     context: &CallContext,
     path: &str,
@@ -198,7 +195,8 @@ fn is_missing(error: &io::Error) -> bool {
     )
 }
 
-fn missing(path: &Path, error: &io::Error) -> ConnectError {
+/// What could not be looked at, in the words of the contract.
+pub(super) fn missing(path: &Path, error: &io::Error) -> ConnectError {
     let shown = path.display();
     if is_missing(error) {
         ConnectError::new(Code::NotFound, format!("path not found: {shown}"))
@@ -207,7 +205,8 @@ fn missing(path: &Path, error: &io::Error) -> ConnectError {
     }
 }
 
-async fn blocking<T: Send + 'static>(
+/// Runs what may wait for the disk.
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ConnectError> + Send + 'static,
 ) -> Result<T, ConnectError> {
     match tokio::task::spawn_blocking(work).await {

@@ -1,20 +1,21 @@
 //! One file that is being written for a client.
 //!
 //! The order is what watchers count on (section 4.5 of the contract): create, change of owner,
-//! metadata, and only then the bytes; an existing file is emptied after its owner was set.
+//! metadata, and only then the bytes, which replace what an existing file held.
 //! Everything goes through the open descriptor, so that a path which changes in between
 //! cannot turn the change of owner against another file.
 
 use super::directories;
-use super::files::FilesError;
+use super::files::{Caller, FilesError};
 use super::metadata::{self, Metadata};
+use super::watch::Watchers;
 use crate::process::user::User;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
 use http::StatusCode;
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use tokio::io::{AsyncWriteExt as _, BufWriter};
@@ -36,24 +37,62 @@ pub struct Written {
     metadata: Metadata,
 }
 
+impl Written {
+    /// A file that was written.
+    pub fn new(path: PathBuf, metadata: Metadata) -> Self {
+        let name = path.file_name().map(|name| name.to_string_lossy());
+        Self {
+            name: name.unwrap_or_default().into_owned(),
+            path,
+            kind: "file",
+            metadata,
+        }
+    }
+}
+
 /// Writes all of a body to a file.
+///
+/// The first piece replaces what was there in one go, so that a small file is never seen
+/// empty while its body is on the way, and a watcher sees one change.
 pub async fn write<E: std::fmt::Display>(
+    caller: &Caller,
     path: PathBuf,
-    user: User,
     metadata: &Metadata,
     body: impl Stream<Item = Result<Bytes, E>>,
 ) -> Result<Written, FilesError> {
-    let prepared = tokio::task::spawn_blocking({
+    let prepared = blocking({
         let (path, metadata) = (path.clone(), metadata.clone());
-        move || prepare(&path, &user, &metadata)
+        let (user, watchers) = (caller.user.clone(), caller.watchers.clone());
+        move || prepare(&path, &user, &metadata, &watchers)
     });
-    let file = prepared
-        .await
-        .map_err(|error| FilesError::internal(error.to_string()))??;
-    let mut writer = BufWriter::with_capacity(BUFFER, tokio::fs::File::from_std(file));
+    let Prepared { file, old } = prepared.await?;
     let mut body = std::pin::pin!(body);
+    let unreadable = |error: E| FilesError::bad(format!("unreadable body: {error}"));
+    let mut first = BytesMut::new();
+    while first.len() < BUFFER
+        && let Some(piece) = body.next().await
+    {
+        first.extend_from_slice(&piece.map_err(unreadable)?);
+    }
+    let file = blocking({
+        let (path, watchers) = (path.clone(), caller.watchers.clone());
+        move || {
+            let replace = || {
+                if old > 0 {
+                    file.set_len(0)?;
+                }
+                (&file).write_all(&first)
+            };
+            watchers
+                .as_one(replace)
+                .map_err(|error| failed(&path, &error))?;
+            Ok(file)
+        }
+    });
+    let file = tokio::fs::File::from_std(file.await?);
+    let mut writer = BufWriter::with_capacity(BUFFER, file);
     while let Some(piece) = body.next().await {
-        let piece = piece.map_err(|error| FilesError::bad(format!("unreadable body: {error}")))?;
+        let piece = piece.map_err(unreadable)?;
         writer
             .write_all(&piece)
             .await
@@ -64,19 +103,32 @@ pub async fn write<E: std::fmt::Display>(
         .flush()
         .await
         .map_err(|error| failed(&path, &error))?;
-    let name = path
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned());
-    Ok(Written {
-        name: name.unwrap_or_default(),
-        path,
-        kind: "file",
-        metadata: metadata.clone(),
-    })
+    Ok(Written::new(path, metadata.clone()))
 }
 
-/// Opens the file, empty, with its owner and metadata.
-fn prepare(path: &Path, user: &User, metadata: &Metadata) -> Result<File, FilesError> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, FilesError> + Send + 'static,
+) -> Result<T, FilesError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(FilesError::internal(error.to_string())),
+    }
+}
+
+/// A file that is ready to be written.
+struct Prepared {
+    file: File,
+    /// Bytes that are in it and must go.
+    old: u64,
+}
+
+/// Opens the file, and gives it its owner and metadata.
+fn prepare(
+    path: &Path,
+    user: &User,
+    metadata: &Metadata,
+    watchers: &Watchers,
+) -> Result<Prepared, FilesError> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false).mode(MODE);
     // Without this a pipe that nobody reads would block for ever.
@@ -84,7 +136,8 @@ fn prepare(path: &Path, user: &User, metadata: &Metadata) -> Result<File, FilesE
     let file = match options.open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if let Some(parent) = path.parent() {
-                directories::make_all(parent, user).map_err(|error| failed(parent, &error))?;
+                directories::make_all(parent, user, watchers)
+                    .map_err(|error| failed(parent, &error))?;
             }
             options.open(path)
         }
@@ -94,7 +147,7 @@ fn prepare(path: &Path, user: &User, metadata: &Metadata) -> Result<File, FilesE
     let meta = file.metadata().map_err(|error| failed(path, &error))?;
     if !meta.is_file() {
         // Devices keep their owner.
-        return Ok(file);
+        return Ok(Prepared { file, old: 0 });
     }
     fchown(&file, Some(user.uid), Some(user.gid)).map_err(|error| failed(path, &error))?;
     metadata::replace(&file, metadata).map_err(|error| match error {
@@ -104,10 +157,8 @@ fn prepare(path: &Path, user: &User, metadata: &Metadata) -> Result<File, FilesE
         ),
         other => FilesError::internal(format!("error writing metadata: {other}")),
     })?;
-    if meta.len() > 0 {
-        file.set_len(0).map_err(|error| failed(path, &error))?;
-    }
-    Ok(file)
+    let old = meta.len();
+    Ok(Prepared { file, old })
 }
 
 /// The answer for a failed system call.

@@ -48,7 +48,7 @@ pub async fn answer(
             })?;
             let target = caller.resolve(&path)?;
             let body = plain(&headers, request.into_body())?;
-            vec![target::write(target, caller.user.clone(), &metadata, body).await?]
+            vec![target::write(caller, target, &metadata, body).await?]
         }
         other => {
             return Err(FilesError::bad(format!(

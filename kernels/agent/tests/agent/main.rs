@@ -12,3 +12,4 @@ mod filesystem;
 mod harness;
 mod limits;
 mod process;
+mod watch;
