@@ -3,6 +3,7 @@
 //! The agent acts as root here, as the contract wants it: permissions do not stop a client in
 //! its own sandbox. What it creates belongs to the user who was named.
 
+pub mod compose;
 pub mod content;
 pub mod directories;
 pub mod download;
@@ -14,6 +15,7 @@ pub mod metadata;
 pub mod multipart;
 pub mod path;
 pub mod range;
+pub mod relocate;
 pub mod service;
 pub mod target;
 pub mod upload;

@@ -1,13 +1,13 @@
 //! `GET` and `POST /files`: what both have in common (section 4.7 of the contract).
 
 use super::watch::Watchers;
-use super::{Shared, download, path, upload};
+use super::{Shared, compose, download, path, upload};
 use crate::process::user::{self, User};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::{Request, StatusCode, header};
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -17,6 +17,7 @@ use std::sync::Arc;
 pub fn service(shared: Shared) -> Router {
     Router::new()
         .route("/files", get(read).post(write))
+        .route("/files/compose", post(compose::answer))
         .with_state(shared)
 }
 
@@ -75,7 +76,8 @@ pub struct Caller {
 }
 
 impl Caller {
-    fn new(shared: &Shared, username: Option<&str>) -> Result<Self, FilesError> {
+    /// Looks the user up.
+    pub fn new(shared: &Shared, username: Option<&str>) -> Result<Self, FilesError> {
         let identity = shared.sandbox.identity();
         let name = username
             .filter(|name| !name.is_empty())

@@ -4,7 +4,7 @@
 
 use super::entry::{Entry, Names};
 use super::listing::{self, ListError};
-use super::{Shared, directories, path};
+use super::{Shared, directories, path, relocate};
 use crate::connect::fields::{Uint32, or_default};
 use crate::connect::request::{CallContext, unary};
 use crate::connect::{Code, ConnectError};
@@ -118,7 +118,7 @@ async fn move_entry(State(shared): State<Shared>, request: Request<Body>) -> Res
             if let Some(parent) = destination.parent() {
                 directories::make_all(parent, &user, &shared.watchers).map_err(failed)?;
             }
-            fs::rename(&source, &destination).map_err(failed)?;
+            relocate::relocate(&source, &destination).map_err(failed)?;
             look(&destination)
         })
         .await

@@ -162,7 +162,7 @@ fn prepare(
 }
 
 /// The answer for a failed system call.
-fn failed(path: &Path, error: &io::Error) -> FilesError {
+pub fn failed(path: &Path, error: &io::Error) -> FilesError {
     let shown = path.display();
     match error.kind() {
         io::ErrorKind::IsADirectory => FilesError::bad(format!("path is a directory: {shown}")),

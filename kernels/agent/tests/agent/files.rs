@@ -376,3 +376,50 @@ async fn files_whose_size_is_a_lie_are_read_to_their_end() {
     let packed = get(&agent, "/proc/self/status", &[("accept-encoding", "gzip")]).await;
     assert!(gunzip(&packed.body).starts_with(b"Name:"));
 }
+
+#[tokio::test]
+async fn parts_are_joined_and_go() {
+    let agent = Agent::start().await;
+    let root = format!("/tmp/soulbox-agent-{}-compose", std::process::id());
+    let compose = async |message: serde_json::Value| {
+        let request = Request::post("http://envd/files/compose")
+            .header("content-type", "application/json")
+            .body(message.to_string())
+            .unwrap();
+        let answer = agent.send(request).await;
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (
+            status,
+            serde_json::from_slice::<serde_json::Value>(&body).unwrap(),
+        )
+    };
+    let made = format!("mkdir {root} && cd {root} && printf a > 1 && printf b > 2 && mkdir d");
+    agent.shell(&made).await.finish().await;
+    let path = |name: &str| format!("{root}/{name}");
+    for (sources, destination, status) in [
+        (vec![path("1"), path("3")], path("new"), 404),
+        (vec![path("1"), path("d")], path("new"), 400),
+        (vec![path("1"), path("1")], path("new"), 400),
+        (vec![path("1")], path("d"), 400),
+        (vec![], path("new"), 400),
+    ] {
+        let message = serde_json::json!({"source_paths": sources, "destination": destination});
+        assert_eq!(compose(message).await.0, status);
+    }
+    let (status, answer) = compose(serde_json::json!({
+        "source_paths": [path("2"), path("1")], "destination": path("x/new"), "username": "root",
+    }))
+    .await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(
+        answer,
+        serde_json::json!({"path": path("x/new"), "name": "new", "type": "file"})
+    );
+    let look = format!("cd {root} && cat x/new && ls -A . x && rm -r {root}");
+    let story = agent.shell(&look).await.finish().await;
+    assert_eq!(
+        String::from_utf8_lossy(&story.stdout),
+        "ba.:\nd\nx\n\nx:\nnew\n"
+    );
+}

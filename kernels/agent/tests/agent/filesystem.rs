@@ -98,3 +98,18 @@ async fn directories_are_made_listed_moved_and_removed() {
         "not_found"
     );
 }
+
+#[tokio::test]
+async fn a_move_to_another_file_system_keeps_content_and_metadata() {
+    let agent = Agent::start().await;
+    let name = format!("soulbox-agent-{}-across", std::process::id());
+    let (here, there) = (format!("/tmp/{name}"), format!("/dev/shm/{name}"));
+    let made = format!("mkdir -p {there}/a; echo hi > {there}/a/file; chmod 640 {there}/a/file");
+    agent.shell(&made).await.finish().await;
+    let message = json!({"source": there, "destination": here});
+    let (status, answer) = agent.call("filesystem.Filesystem/Move", message).await;
+    assert_eq!(status, 200, "{answer}");
+    let look = format!("stat -c %a {here}/a/file && cat {here}/a/file && ls {there}; rm -r {here}");
+    let story = agent.shell(&look).await.finish().await;
+    assert_eq!(String::from_utf8_lossy(&story.stdout), "640\nhi\n");
+}

@@ -46,6 +46,8 @@ struct Cover {
     below: PathBuf,
     /// Names that were found and told before the kernel told them.
     found: HashSet<OsString>,
+    /// It was moved away, and nothing is told of it unless it turns up again.
+    is_away: bool,
 }
 
 /// A watcher and how many directories it covers.
@@ -167,6 +169,7 @@ impl Tree {
                 continue;
             }
             if flags.contains(ReadFlags::MOVED_FROM) {
+                self.put_away(number, &below);
                 moved.push(Moved {
                     cookie,
                     watcher: number,
@@ -200,7 +203,8 @@ impl Tree {
     /// Who is told of this event, and under which path.
     fn told(&mut self, watch: i32, kind: Kind, name: Option<&OsStr>) -> Vec<(u64, PathBuf)> {
         let mut told = Vec::new();
-        for cover in self.covers.get_mut(&watch).into_iter().flatten() {
+        let covers = self.covers.get_mut(&watch).into_iter().flatten();
+        for cover in covers.filter(|cover| !cover.is_away) {
             match name {
                 Some(name) => {
                     let was_found = match kind {
@@ -251,7 +255,7 @@ impl Tree {
             let covers = self.covers.entry(watch).or_default();
             let known = covers
                 .iter()
-                .any(|cover| cover.watcher == number && cover.below == below);
+                .any(|cover| cover.watcher == number && cover.below == below && !cover.is_away);
             if known && names.is_some() {
                 continue;
             }
@@ -260,6 +264,7 @@ impl Tree {
                     watcher: number,
                     below: below.clone(),
                     found: HashSet::new(),
+                    is_away: false,
                 });
                 if self.count(number, 1) > MAX_DIRECTORIES {
                     return Err(WatchError::TooManyDirectories(MAX_DIRECTORIES));
@@ -321,10 +326,23 @@ impl Tree {
             if cover.watcher != number {
                 continue;
             }
-            match cover.below.strip_prefix(from) {
-                Ok(rest) if rest.as_os_str().is_empty() => cover.below = to.to_owned(),
-                Ok(rest) => cover.below = to.join(rest),
-                Err(_) => {}
+            if let Ok(rest) = cover.below.strip_prefix(from) {
+                cover.is_away = false;
+                // Joining an empty path would add a slash.
+                cover.below = if rest.as_os_str().is_empty() {
+                    to.to_owned()
+                } else {
+                    to.join(rest)
+                };
+            }
+        }
+    }
+
+    /// A covered directory has left its place.
+    fn put_away(&mut self, number: u64, from: &Path) {
+        for cover in self.covers.values_mut().flatten() {
+            if cover.watcher == number && cover.below.starts_with(from) {
+                cover.is_away = true;
             }
         }
     }
