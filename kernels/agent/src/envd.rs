@@ -4,6 +4,7 @@
 
 use crate::connect::{self, Code, ConnectError};
 use crate::filesystem;
+use crate::metrics;
 use crate::process;
 use crate::process::reaper::Reaper;
 use crate::sandbox::Sandbox;
@@ -21,7 +22,11 @@ pub fn service(sandbox: Arc<Sandbox>, reaper: Arc<Reaper>) -> Router {
         .route("/health", get(health))
         .route("/envs", get(envs))
         .with_state(sandbox.clone());
+    let metrics = Router::new()
+        .route("/metrics", get(metrics::answer))
+        .with_state(Arc::new(metrics::Meter::new(sandbox.clone())));
     small
+        .merge(metrics)
         .merge(filesystem::routes(sandbox.clone()))
         .merge(process::service::service(sandbox, reaper))
         .fallback(no_route)

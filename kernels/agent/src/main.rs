@@ -13,6 +13,7 @@ mod filesystem;
 mod first;
 mod interpreter;
 mod kernel;
+mod metrics;
 mod planes;
 mod ports;
 mod process;

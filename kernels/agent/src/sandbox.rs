@@ -4,7 +4,7 @@
 //! kernels already run. The whole identity is replaced at a time: a reader holds an `Arc` of
 //! one state and never sees half of a claim.
 
-use soulbox_protocol::control::Claim;
+use soulbox_protocol::control::{Claim, Limits};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -24,6 +24,8 @@ pub struct Identity {
     pub default_user: String,
     /// Working directory of requests that name none; `None` is the user's home.
     pub default_workdir: Option<String>,
+    /// What the sandbox may use, if the node said it.
+    pub limits: Option<Limits>,
 }
 
 impl From<&Claim> for Identity {
@@ -38,6 +40,7 @@ impl From<&Claim> for Identity {
             env,
             default_user: claim.default_user.clone(),
             default_workdir: claim.default_workdir.clone(),
+            limits: claim.limits,
         }
     }
 }
@@ -99,6 +102,7 @@ mod tests {
             default_user: "user".into(),
             default_workdir: None,
             entropy: String::new(),
+            limits: None,
         });
         let identity = sandbox.identity();
         assert_eq!(identity.env["E2B_SANDBOX_ID"], "iabc");

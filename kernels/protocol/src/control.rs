@@ -50,4 +50,18 @@ pub struct Claim {
     /// 64 hexadecimal digits from the host's random source, to reseed whatever was forked
     /// or restored.
     pub entropy: String,
+    /// What the sandbox may use, for its metrics: inside it the system shows the machine's.
+    #[serde(default)]
+    pub limits: Option<Limits>,
+}
+
+/// The bounds of a sandbox, as far as they can be seen from inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Memory, in bytes.
+    pub memory_bytes: u64,
+    /// Processor time, in thousandths of one core.
+    pub cpu_millis: u32,
+    /// Disk, in bytes.
+    pub disk_bytes: u64,
 }

@@ -12,7 +12,7 @@ use crate::{
     templates::Template,
 };
 use jiff::Timestamp;
-use soulbox_protocol::control::Claim;
+use soulbox_protocol::control::{Claim, Limits};
 use soulbox_runtime::{
     CellId, Death, Evidence, Reason, SandboxId,
     api::{ErrorCode, SandboxSpec, SandboxStatus, State},
@@ -171,6 +171,11 @@ async fn hand_over(
         default_user: template.user.clone(),
         default_workdir: template.workdir.clone(),
         entropy: crate::random::hex::<32>().map_err(|error| error.to_string())?,
+        limits: Some(Limits {
+            memory_bytes: template.limits.memory_bytes(),
+            cpu_millis: template.limits.cpu_millis,
+            disk_bytes: template.limits.disk_bytes(),
+        }),
     };
     tokio::select! {
         claimed = live.agent.claim(&claim, CLAIM_TIMEOUT) => claimed.map_err(|error| error.to_string()),

@@ -28,6 +28,34 @@ async fn health_and_variables() {
 }
 
 #[tokio::test]
+async fn metrics_have_the_limits_of_the_claim_and_measured_use() {
+    let agent = Agent::start().await;
+    let metrics = async || {
+        let request = Request::get("http://envd/metrics").body("").unwrap();
+        let answer = agent.send(request).await;
+        assert_eq!(answer.status(), 200);
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        serde_json::from_slice::<Value>(&body).unwrap()
+    };
+    let first = metrics().await;
+    assert_eq!(first["cpu_count"], 2);
+    assert_eq!(first["mem_total"], 64u64 << 30);
+    assert_eq!(first["mem_total_mib"], 64 << 10);
+    let eat = "import time\nx = bytearray(b'x') * (200 << 20)\nend = time.time() + 1.5\n\
+               while time.time() < end: pass\nprint('full', flush=True)\ntime.sleep(60)";
+    let mut eater = agent.shell(&format!("exec python3 -c \"{eat}\"")).await;
+    eater.until("full").await;
+    let second = metrics().await;
+    let number = |metrics: &Value, name: &str| metrics[name].as_f64().unwrap();
+    assert!(number(&second, "cpu_used_pct") > 5.0, "{second}");
+    let grown = number(&second, "mem_used") - number(&first, "mem_used");
+    assert!(grown > f64::from(100 << 20), "{first} {second}");
+    assert!(number(&second, "disk_used") > 0.0);
+    assert!(number(&second, "disk_total") >= number(&second, "disk_used"));
+    assert!(number(&second, "ts") > 1.6e9);
+}
+
+#[tokio::test]
 async fn nonsense_gets_an_answer_and_changes_nothing() {
     let agent = Agent::start().await;
     for (uri, status) in [

@@ -52,6 +52,7 @@ impl Agent {
         let claim = json!({
             "sandbox_id": "itest", "template_id": "base", "env": {"GREETING": "hello"},
             "default_user": "root", "default_workdir": "/", "entropy": "00",
+            "limits": {"memory_bytes": 64u64 << 30, "cpu_millis": 1500, "disk_bytes": 1u64 << 50},
         });
         let request = Request::post("http://control/claim")
             .header("content-type", "application/json")
