@@ -18,6 +18,7 @@ mod planes;
 mod ports;
 mod process;
 mod sandbox;
+mod sudo;
 
 use anyhow::Context as _;
 use process::reaper::Reaper;
@@ -34,6 +35,9 @@ const BLOCKING_THREADS: usize = 16;
 const THREAD_STACK: usize = 512 << 10;
 
 fn main() -> anyhow::Result<()> {
+    if sudo::client::is_called() {
+        std::process::exit(sudo::client::run());
+    }
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(false)
@@ -58,6 +62,7 @@ fn main() -> anyhow::Result<()> {
 async fn serve(descriptor: std::os::fd::OwnedFd) -> anyhow::Result<()> {
     let reaper = Reaper::start().context("SIGCHLD cannot be watched")?;
     let sandbox = Arc::new(sandbox::Sandbox::unclaimed());
+    sudo::server::start(sandbox.clone(), reaper.clone());
     let interpreter = interpreter::Interpreter::start(sandbox.clone(), reaper.clone());
     let planes = planes::Planes::new(sandbox, reaper, interpreter);
     let mut channel = channel::Channel::new(descriptor);

@@ -49,6 +49,17 @@ pub enum Stdio {
     },
     /// The child's end of a terminal: all three, and its controlling terminal.
     Terminal(OwnedFd),
+    /// As `Separate`, with a controlling terminal that some of them may be.
+    Attached {
+        /// Becomes descriptor 0.
+        stdin: OwnedFd,
+        /// Becomes descriptor 1.
+        stdout: OwnedFd,
+        /// Becomes descriptor 2.
+        stderr: OwnedFd,
+        /// Becomes the controlling terminal.
+        terminal: OwnedFd,
+    },
 }
 
 /// What to run, as whom and where. The child leads a session and a process group of its own.
@@ -152,13 +163,15 @@ impl Prepared {
         // async-signal-safe, and this process has one thread and no other user of them.
         unsafe {
             libc::setsid();
+            if let Some(terminal) = terminal
+                && libc::ioctl(terminal, libc::TIOCSCTTY, 0) < 0
+            {
+                return Err(b"cannot take its terminal");
+            }
             for (from, to) in [(stdin, 0), (stdout, 1), (stderr, 2)] {
                 if libc::dup2(from, to) < 0 {
                     return Err(b"cannot take its descriptors");
                 }
-            }
-            if terminal && libc::ioctl(0, libc::TIOCSCTTY, 0) < 0 {
-                return Err(b"cannot take its terminal");
             }
             // The agent ignores some signals, and ignoring is inherited.
             for signal in 1..=libc::SIGRTMAX() {
@@ -204,7 +217,8 @@ impl Prepared {
         answer
     }
 
-    fn descriptors(&self) -> (RawFd, RawFd, RawFd, bool) {
+    /// Input, output, errors, and the controlling terminal if there is one.
+    fn descriptors(&self) -> (RawFd, RawFd, RawFd, Option<RawFd>) {
         match &self.stdio {
             Stdio::Separate {
                 stdin,
@@ -214,9 +228,23 @@ impl Prepared {
                 stdin.as_raw_fd(),
                 stdout.as_raw_fd(),
                 stderr.as_raw_fd(),
-                false,
+                None,
             ),
-            Stdio::Terminal(end) => (end.as_raw_fd(), end.as_raw_fd(), end.as_raw_fd(), true),
+            Stdio::Terminal(end) => {
+                let end = end.as_raw_fd();
+                (end, end, end, Some(end))
+            }
+            Stdio::Attached {
+                stdin,
+                stdout,
+                stderr,
+                terminal,
+            } => (
+                stdin.as_raw_fd(),
+                stdout.as_raw_fd(),
+                stderr.as_raw_fd(),
+                Some(terminal.as_raw_fd()),
+            ),
         }
     }
 }

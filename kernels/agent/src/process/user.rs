@@ -65,6 +65,16 @@ pub fn group_name_of(gid: u32) -> Option<String> {
         .map(|group| group.0.into())
 }
 
+/// Number of a group.
+pub fn group_number_of(name: &str) -> Option<u32> {
+    let groups = read("/etc/group").ok()?;
+    groups
+        .lines()
+        .filter_map(parse_group)
+        .find(|group| group.0 == name)
+        .map(|group| group.1)
+}
+
 fn read(path: &str) -> io::Result<String> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_FILE).read_to_end(&mut bytes)?;

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
@@ -30,12 +30,18 @@ impl Drop for Agent {
 impl Agent {
     /// Starts one and claims it for root, whom every machine has.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts one with variables of its own.
+    pub async fn start_with(variables: &[(&str, &OsStr)]) -> Self {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let output: OwnedFd = theirs.try_clone().unwrap().into();
         let program = Command::new(program())
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::from(output))
             .env("SOULBOX_AGENT_LOG", "warn")
+            .envs(variables.iter().copied())
             .spawn()
             .unwrap();
         ours.set_nonblocking(true).unwrap();

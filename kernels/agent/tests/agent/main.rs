@@ -12,4 +12,5 @@ mod filesystem;
 mod harness;
 mod limits;
 mod process;
+mod sudo;
 mod watch;
