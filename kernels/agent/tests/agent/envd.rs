@@ -50,7 +50,9 @@ async fn metrics_have_the_limits_of_the_claim_and_measured_use() {
     assert!(number(&second, "cpu_used_pct") > 5.0, "{second}");
     let grown = number(&second, "mem_used") - number(&first, "mem_used");
     assert!(grown > f64::from(100 << 20), "{first} {second}");
-    assert!(number(&second, "disk_used") > 0.0);
+    // A root without a size of its own, as under a bare runsc, shows nothing as used.
+    let is_unbounded = second["disk_total"] == 1u64 << 50;
+    assert!(number(&second, "disk_used") > 0.0 || is_unbounded);
     assert!(number(&second, "disk_total") >= number(&second, "disk_used"));
     assert!(number(&second, "ts") > 1.6e9);
 }
