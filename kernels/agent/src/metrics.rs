@@ -55,7 +55,7 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Begins to measure.
+    /// Begins to measure: the first share of the processor is that since now.
     pub fn new(sandbox: Arc<Sandbox>) -> Self {
         let spent = Spent {
             at: Instant::now(),
@@ -102,7 +102,11 @@ fn assemble(limits: Option<Limits>, cores_used: f64) -> Metrics {
     let disk = rustix::fs::statvfs(DISK).ok();
     let (size, free) = disk.map_or((0, 0), |disk| {
         let unit = disk.f_frsize;
-        (disk.f_blocks * unit, disk.f_bfree * unit)
+        // gVisor shows a file system without a bound as one of 2^63 bytes.
+        (
+            disk.f_blocks.saturating_mul(unit),
+            disk.f_bfree.saturating_mul(unit),
+        )
     });
     let cpu_count = limits.map_or_else(
         || std::thread::available_parallelism().map_or(1, NonZero::get) as u32,
@@ -139,7 +143,7 @@ fn percent(cores_used: f64, cores: u32) -> f64 {
 /// takes its time along, so the sum may shrink; then nothing is known to have been used.
 fn share(before: Spent, now: Spent) -> f64 {
     let elapsed = now.at.duration_since(before.at).as_secs_f64();
-    if before.time.is_zero() || elapsed == 0.0 {
+    if elapsed == 0.0 {
         return 0.0;
     }
     now.time.saturating_sub(before.time).as_secs_f64() / elapsed
