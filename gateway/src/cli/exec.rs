@@ -22,7 +22,7 @@ use std::{
 };
 use terminal::Terminal;
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
 };
 
@@ -86,9 +86,11 @@ async fn execute(options: Options) -> anyhow::Result<ExitCode> {
         .header(header::CONTENT_TYPE, "application/connect+json")
         .header("connect-protocol-version", "1")
         .body(Body::from(envelope::write(&start)))?;
+    // From before the command can run, so that none of them ends us and leaves it behind.
+    let signals = Signals::listen()?;
     let mut line = gateway.line().await?;
     let answer = accepted(line.send_request(request).await?).await?;
-    follow(answer, envd, terminal).await
+    follow(answer, envd, terminal, signals).await
 }
 
 fn start_message(options: &Options, terminal: Option<&Terminal>) -> anyhow::Result<Value> {
@@ -120,14 +122,33 @@ fn start_message(options: &Options, terminal: Option<&Terminal>) -> anyhow::Resu
     Ok(start)
 }
 
+/// What happens to us and is meant for the command.
+struct Signals {
+    resized: Signal,
+    terminated: Signal,
+    interrupted: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            resized: signal(SignalKind::window_change())?,
+            terminated: signal(SignalKind::terminate())?,
+            interrupted: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
 /// Passes the output on until the end.
 async fn follow(
     answer: Response<Incoming>,
     envd: Envd,
     terminal: Option<Terminal>,
+    signals: Signals,
 ) -> anyhow::Result<ExitCode> {
     let mut messages = Envelopes::new(answer.into_body());
     let mut status = None;
+    let mut signals = Some(signals);
     while let Some(message) = messages.next().await? {
         let event = match message {
             Message::Event(value) => value["event"].clone(),
@@ -140,9 +161,12 @@ async fn follow(
         };
         if let Some(pid) = event["start"]["pid"].as_u64() {
             let (envd, has_terminal) = (envd.clone(), terminal.is_some());
+            let Some(signals) = signals.take() else {
+                bail!("the command's start was told twice");
+            };
             tokio::spawn(async move {
                 // A command that has ended takes no input; how it ended is told elsewhere.
-                let _ = feed(envd, pid, has_terminal).await;
+                let _ = feed(envd, pid, has_terminal, signals).await;
             });
         }
         write("stdout", &event["data"], &mut std::io::stdout())?;
@@ -184,13 +208,15 @@ fn exit_status(end: &Value) -> u8 {
 }
 
 /// Passes on what is typed, and what else happens to a terminal or to us.
-async fn feed(envd: Envd, pid: u64, has_terminal: bool) -> anyhow::Result<()> {
+async fn feed(
+    envd: Envd,
+    pid: u64,
+    has_terminal: bool,
+    mut signals: Signals,
+) -> anyhow::Result<()> {
     let process = json!({ "pid": pid });
     let mut line = envd.gateway().line().await?;
     let mut input = Some(standard_input());
-    let mut resized = signal(SignalKind::window_change())?;
-    let mut asked_to_end = signal(SignalKind::terminate())?;
-    let mut interrupted = signal(SignalKind::interrupt())?;
     let mut asked = false;
     loop {
         let ended = tokio::select! {
@@ -207,14 +233,14 @@ async fn feed(envd: Envd, pid: u64, has_terminal: bool) -> anyhow::Result<()> {
                 send_input(&envd, &mut line, &sent).await;
                 continue;
             }
-            _ = resized.recv(), if has_terminal => {
+            _ = signals.resized.recv(), if has_terminal => {
                 if let Some(size) = terminal::size() {
                     envd.call(&mut line, "Update", &json!({ "process": process, "pty": size })).await?;
                 }
                 continue;
             }
-            _ = asked_to_end.recv() => asked,
-            _ = interrupted.recv() => asked,
+            _ = signals.terminated.recv() => asked,
+            _ = signals.interrupted.recv() => asked,
         };
         // Asked politely first; whoever asks again means it.
         let name = if ended {
