@@ -66,8 +66,8 @@ def test_what_was_printed_is_not_kept(kernel: RealKernel) -> None:
 
 
 def test_a_cell_that_waits_for_its_reader_can_be_interrupted(kernel: RealKernel) -> None:
-    running = kernel.begin("while True: print(line)")
-    time.sleep(2)
+    running = kernel.begin("line = 'x' * 99999\nwhile True: print(line)")
+    time.sleep(6)
     kernel.interrupt()
     run = kernel.finish(running)
     assert run.error["ename"] == "KeyboardInterrupt"

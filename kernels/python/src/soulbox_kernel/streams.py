@@ -15,8 +15,10 @@ import os
 import select
 import sys
 import termios
+import threading
 import time
 
+from ipykernel.control import ControlThread
 from ipykernel.iostream import OutStream
 
 #: Characters in one message, and at most that many unsent. A print of a usual size is one message.
@@ -53,6 +55,15 @@ class BoundedStream(OutStream):
         if self._unsent >= PIECE:
             self.flush()
         return written
+
+    def flush(self) -> None:
+        """Waits until what was written is sent; but the control thread never waits.
+
+        ipykernel flushes after each control message. While a cell waits for its reader that would
+        hold back the reply to an interrupt, which is what the reader may be waiting for.
+        """
+        if not isinstance(threading.current_thread(), ControlThread):
+            super().flush()
 
     def _flush(self) -> None:
         self._unsent = 0
