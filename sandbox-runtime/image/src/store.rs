@@ -45,6 +45,8 @@ pub struct Image {
     pub built_at: Timestamp,
     /// Whether code interpreters can run in it, so that a kernel is to be ready in each sandbox.
     pub interpreter: bool,
+    /// Directories under `kernels/` of the kernels that can run in it.
+    pub kernels: Vec<String>,
     /// What its sandboxes get when their creator asks for nothing else.
     pub defaults: Defaults,
     layers: Vec<PathBuf>,
@@ -67,6 +69,8 @@ pub(crate) struct Description {
     pub size_bytes: u64,
     pub built_at: Timestamp,
     pub interpreter: bool,
+    #[serde(default)]
+    pub kernels: Vec<String>,
     pub defaults: Defaults,
 }
 
@@ -153,6 +157,7 @@ impl ImageStore {
             size_bytes: description.size_bytes,
             built_at: description.built_at,
             interpreter: description.interpreter,
+            kernels: description.kernels,
             defaults: description.defaults,
             layers,
         }))
@@ -254,6 +259,7 @@ mod tests {
             size_bytes: 7,
             built_at: Timestamp::UNIX_EPOCH,
             interpreter: false,
+            kernels: Vec::new(),
             defaults: Defaults::default(),
         };
         store.describe(&path, &description).unwrap();
