@@ -2,9 +2,11 @@
 //! defaults. A setting that makes no sense is named with the reason, and nothing starts.
 
 mod file;
+mod jupyter;
 mod settings;
 mod user;
 
+pub use jupyter::Jupyter;
 pub use settings::{Overrides, Settings, default_data_dir};
 pub use user::Account;
 

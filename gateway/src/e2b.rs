@@ -14,6 +14,7 @@ mod sandbox_path;
 mod sandboxes;
 mod template_reference;
 
+pub use body::read as read_body;
 pub use caller::Authenticated;
 pub use error::ApiError;
 pub use sandbox_path::SandboxPath;

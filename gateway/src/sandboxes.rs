@@ -21,7 +21,7 @@ pub use create::Wanted;
 pub use history::Known;
 pub use live::{STREAMS_PER_SANDBOX, Sandbox};
 pub use page::{Cursor, Order, Selection};
-pub use record::Record;
+pub use record::{OpenedBy, Record};
 pub use repeat::RepeatKey;
 
 use crate::{
@@ -149,6 +149,11 @@ impl Sandboxes {
             .filter(|sandbox| sandbox.is_running())
             .cloned()
             .collect()
+    }
+
+    /// The longest life that a sandbox may have.
+    pub fn longest(&self) -> SignedDuration {
+        self.longest
     }
 
     /// The node, for questions that concern no single sandbox.

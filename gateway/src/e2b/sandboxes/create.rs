@@ -7,7 +7,7 @@ use crate::{
     dataplane,
     e2b::{ApiError, Authenticated, body::JsonBody, template_reference::TemplateReference},
     gateway::App,
-    sandboxes::{RepeatKey, Wanted},
+    sandboxes::{OpenedBy, RepeatKey, Wanted},
 };
 use axum::{
     extract::State,
@@ -126,6 +126,7 @@ fn wanted(asked: NewSandbox, secure: bool, default_seconds: i64) -> Result<Wante
         env,
         secure,
         public_traffic,
+        opened_by: OpenedBy::E2b,
         allow_internet: asked.allow_internet_access,
         network: asked.network,
         repeat: None,
