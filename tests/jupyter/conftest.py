@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import pytest
 from harness.jupyter import Jupyter, Kernel
+from harness.plugin import started
 from harness.server import Server
+
+SETTINGS = (
+    *("--jupyter-base-path", "/lab/", "--jupyter-path-tokens"),
+    *("--jupyter-allow-origin", "https://lab.example.org"),
+    # Longer than a busy machine needs between a kernel's start and its first use.
+    *("--jupyter-cull-idle", "10", "--pool", "base=0"),
+)
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +44,20 @@ def kernel(jupyter: Jupyter) -> Iterator[Kernel]:
     made = jupyter.start()
     yield made
     made.end()
+
+
+@dataclass
+class Configured:
+    """A second server, with every setting of the Jupyter side, and a kernel that nobody uses."""
+
+    server: Server
+    jupyter: Jupyter
+    idle: Kernel
+
+
+@pytest.fixture(scope="session")
+def configured() -> Iterator[Configured]:
+    running = started(SETTINGS)
+    jupyter = Jupyter(running.wire, "/lab")
+    yield Configured(running, jupyter, jupyter.start())
+    running.stop()
