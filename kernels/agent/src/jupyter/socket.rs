@@ -84,7 +84,10 @@ pub fn open(socket: Socket, from: Body) -> Body {
     let (to, pieces) = mpsc::channel(PIECES);
     tokio::spawn(serve(socket, from, to));
     let pieces = ReceiverStream::new(pieces);
-    Body::from_stream(futures_util::StreamExt::map(pieces, Ok::<Bytes, Infallible>))
+    Body::from_stream(futures_util::StreamExt::map(
+        pieces,
+        Ok::<Bytes, Infallible>,
+    ))
 }
 
 async fn serve(mut socket: Socket, mut from: Body, to: mpsc::Sender<Bytes>) {
@@ -198,7 +201,11 @@ impl Socket {
         loop {
             let pongs = std::mem::take(&mut *lock(&errands.pongs));
             for payload in pongs {
-                if to.send(websocket::small(Kind::Pong, &payload)).await.is_err() {
+                if to
+                    .send(websocket::small(Kind::Pong, &payload))
+                    .await
+                    .is_err()
+                {
                     return End::Lost;
                 }
             }
