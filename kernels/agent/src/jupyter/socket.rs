@@ -62,6 +62,8 @@ enum End {
 struct Errands {
     pongs: Mutex<Vec<Bytes>>,
     heard: Mutex<Option<Instant>>,
+    /// The kernel takes nothing at the moment, so the client is not listened to.
+    held: AtomicBool,
     /// A message is written in part only, so nothing else can follow.
     midway: AtomicBool,
     wake: Notify,
@@ -155,8 +157,8 @@ impl Socket {
                             self.place.seen(Sequence::from_be_bytes(number));
                         }
                     }
-                    Ok(Some(Received::Text(payload))) => self.ask(&payload, true).await,
-                    Ok(Some(Received::Binary(payload))) => self.ask(&payload, false).await,
+                    Ok(Some(Received::Text(payload))) => self.ask(&payload, true, errands).await,
+                    Ok(Some(Received::Binary(payload))) => self.ask(&payload, false, errands).await,
                     Err(violation) => {
                         return End::Ours(violation.code(), "the frames make no sense");
                     }
@@ -168,7 +170,7 @@ impl Socket {
 
     /// Sends a client's message on to the kernel. What cannot be read is dropped, and the
     /// connection goes on.
-    async fn ask(&self, payload: &Bytes, text: bool) {
+    async fn ask(&self, payload: &Bytes, text: bool, errands: &Errands) {
         let (channel, message) = match self.framing.decode(payload, text) {
             Ok(decoded) => decoded,
             Err(error) => {
@@ -187,7 +189,10 @@ impl Socket {
         if channel != Channel::Stdin {
             self.place.note(&head.msg_id);
         }
+        errands.held.store(true, Ordering::Relaxed);
         self.context.kernel().send(channel, message).await;
+        *lock(&errands.heard) = Some(Instant::now());
+        errands.held.store(false, Ordering::Relaxed);
     }
 
     async fn write(
@@ -230,7 +235,8 @@ impl Socket {
                 () = self.place.changed() => {}
                 () = errands.wake.notified() => {}
                 () = tokio::time::sleep_until(ping) => {
-                    if lock(&errands.heard).is_some_and(|heard| heard.elapsed() > SILENCE) {
+                    let silent = lock(&errands.heard).is_some_and(|heard| heard.elapsed() > SILENCE);
+                    if silent && !errands.held.load(Ordering::Relaxed) {
                         return End::Lost;
                     }
                     let question = websocket::small(Kind::Ping, &sent.to_be_bytes());

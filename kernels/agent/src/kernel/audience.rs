@@ -312,10 +312,16 @@ impl Audience {
         let mut state = self.lock();
         state.info = None;
         state.activity.process_ended();
-        for request in std::mem::take(&mut state.order) {
+        // Who asked is remembered: what still waits is sent to the next process.
+        let answered: Vec<String> = state
+            .asked
+            .iter()
+            .filter(|(_, asked)| asked.answer.is_some())
+            .map(|(request, _)| request.clone())
+            .collect();
+        for request in answered {
             state.release(&request);
         }
-        state.asked.clear();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -347,9 +347,8 @@ impl Client {
     /// The code with which the agent closes, after what it still says.
     pub async fn closed(&mut self) -> u16 {
         loop {
-            match self.frame().await.expect("a close frame") {
-                Raw::Close(frame) => return frame.expect("a code").code.into(),
-                _ => {}
+            if let Raw::Close(frame) = self.frame().await.expect("a close frame") {
+                return frame.expect("a code").code.into();
             }
         }
     }
