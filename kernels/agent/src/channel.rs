@@ -20,9 +20,8 @@ const STREAM_WINDOW: u32 = 1 << 20;
 /// stalled stream stop the others. Streams are bounded by themselves.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 
-/// Requests at a time, above what the node lets through. Each costs a task, and memory only when
-/// it is used.
-const MAX_STREAMS: u32 = 2048;
+/// Requests at a time. Each costs a task and its window.
+const MAX_STREAMS: u32 = 2560;
 
 /// Bytes of one frame that we accept. Large frames save work for file transfers.
 const MAX_FRAME: u32 = 64 << 10;
