@@ -180,7 +180,11 @@ fn json(incoming: &Incoming, whole: bool, pieces: &mut Pieces) {
     pieces.put(&message.content);
     pieces.copy(br#","channel":""#);
     pieces.copy(name(incoming.channel).as_bytes());
-    let end: &[u8] = if whole { br#"","buffers":[]}"# } else { br#""}"# };
+    let end: &[u8] = if whole {
+        br#"","buffers":[]}"#
+    } else {
+        br#""}"#
+    };
     pieces.copy(end);
 }
 
@@ -282,7 +286,12 @@ fn from_binary(payload: &Bytes) -> Result<(Channel, Message), Unreadable> {
     let count = word(0).filter(|count| (1..=1 + MOST_BUFFERS).contains(count));
     let count = count.ok_or(Unreadable::Offsets)?;
     let offsets = (1..=count).map(word).collect::<Option<Vec<_>>>();
-    let mut parts = cut(payload, offsets.ok_or(Unreadable::Offsets)?, 4 * (count + 1))?.into_iter();
+    let mut parts = cut(
+        payload,
+        offsets.ok_or(Unreadable::Offsets)?,
+        4 * (count + 1),
+    )?
+    .into_iter();
     let body = parts.next().ok_or(Unreadable::Offsets)?;
     let json = std::str::from_utf8(&body).map_err(|_| Unreadable::Json)?;
     from_json(&body, json, parts.collect())

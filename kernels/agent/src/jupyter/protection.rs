@@ -75,14 +75,15 @@ fn signed_size(message: &Message) -> usize {
 fn smaller(incoming: &Arc<Incoming>) -> Vec<Arc<Incoming>> {
     let message = &incoming.message;
     let parent = || message.parent_header.clone();
-    if incoming.channel == Channel::Iopub && incoming.msg_type == "stream" {
-        if let Ok(stream) = serde_json::from_slice::<Text>(&message.content) {
-            let part = |text: &str| {
-                let content = json!({"name": stream.name, "text": text}).to_string();
-                announcement::message(Channel::Iopub, "stream", parent(), content.into())
-            };
-            return parts(&stream.text).map(part).collect();
-        }
+    if incoming.channel == Channel::Iopub
+        && incoming.msg_type == "stream"
+        && let Ok(stream) = serde_json::from_slice::<Text>(&message.content)
+    {
+        let part = |text: &str| {
+            let content = json!({"name": stream.name, "text": text}).to_string();
+            announcement::message(Channel::Iopub, "stream", parent(), content.into())
+        };
+        return parts(&stream.text).map(part).collect();
     }
     let text = format!(
         "A message of {} bytes was left out: the Jupyter server between this browser and the kernel \
@@ -92,7 +93,8 @@ fn smaller(incoming: &Arc<Incoming>) -> Vec<Arc<Incoming>> {
     let mut said = vec![announcement::notice(&text, parent())];
     if incoming.channel != Channel::Iopub {
         // Somebody waits for it.
-        let content = json!({"status": "error", "ename": "MessageTooLarge", "evalue": text, "traceback": []});
+        let content =
+            json!({"status": "error", "ename": "MessageTooLarge", "evalue": text, "traceback": []});
         let content = Bytes::from(content.to_string());
         said.push(announcement::message(
             incoming.channel,
@@ -119,9 +121,16 @@ mod tests {
     use super::*;
     use crate::jupyter::websocket::Kind;
 
-    fn incoming(channel: Channel, msg_type: &str, content: String, buffers: Vec<Bytes>) -> Arc<Incoming> {
+    fn incoming(
+        channel: Channel,
+        msg_type: &str,
+        content: String,
+        buffers: Vec<Bytes>,
+    ) -> Arc<Incoming> {
         let message = Message {
-            header: json!({"msg_id": "1", "session": "k", "msg_type": msg_type}).to_string().into(),
+            header: json!({"msg_id": "1", "session": "k", "msg_type": msg_type})
+                .to_string()
+                .into(),
             parent_header: Bytes::from_static(br#"{"msg_id":"asked"}"#),
             metadata: Bytes::from_static(b"{}"),
             content: content.into(),
@@ -141,19 +150,33 @@ mod tests {
 
     #[test]
     fn long_text_comes_in_parts_that_are_the_whole() {
-        let text = "€\u{1}".repeat(3 << 20);
+        let text = "€\u{1}".repeat(1 << 20);
         let content = json!({"name": "stderr", "text": text}).to_string();
         let message = incoming(Channel::Iopub, "stream", content, vec![]);
         let got = read(&Protection::new(true).encode(Framing::Default, &message));
-        let joined: String = got.iter().map(|part| part["content"]["text"].as_str().expect("text")).collect();
+        let joined: String = got
+            .iter()
+            .map(|part| part["content"]["text"].as_str().expect("text"))
+            .collect();
         assert!(joined == text);
-        assert!(got.iter().all(|part| part["content"]["name"] == "stderr" && part["parent_header"]["msg_id"] == "asked"));
-        assert_eq!(Protection::new(false).encode(Framing::Default, &message).len(), 1);
+        assert!(got.iter().all(|part| part["content"]["name"] == "stderr"
+            && part["parent_header"]["msg_id"] == "asked"));
+        assert_eq!(
+            Protection::new(false)
+                .encode(Framing::Default, &message)
+                .len(),
+            1
+        );
     }
 
     #[test]
     fn buffers_are_left_out_and_that_is_said_once() {
-        let message = incoming(Channel::Iopub, "comm_msg", "{}".into(), vec![Bytes::from_static(b"\xff")]);
+        let message = incoming(
+            Channel::Iopub,
+            "comm_msg",
+            "{}".into(),
+            vec![Bytes::from_static(b"\xff")],
+        );
         let mut protection = Protection::new(true);
         let got = read(&protection.encode(Framing::Default, &message));
         assert_eq!((got.len(), &got[0]["buffers"]), (2, &json!([])));
@@ -169,6 +192,9 @@ mod tests {
         assert_eq!((got.len(), &got[0]["msg_type"]), (1, &json!("stream")));
         let answer = incoming(Channel::Shell, "inspect_reply", content, vec![]);
         let got = read(&Protection::new(true).encode(Framing::Default, &answer));
-        assert_eq!((&got[1]["msg_type"], &got[1]["content"]["status"]), (&json!("inspect_reply"), &json!("error")));
+        assert_eq!(
+            (&got[1]["msg_type"], &got[1]["content"]["status"]),
+            (&json!("inspect_reply"), &json!("error"))
+        );
     }
 }

@@ -200,7 +200,10 @@ async fn channels(
     };
     let protection = Protection::new(framing == Framing::Default && is_proxy(headers));
     let session = channels.session_id.filter(|session| !session.is_empty());
-    if session.as_ref().is_some_and(|name| name.len() > SESSION_BYTES) {
+    if session
+        .as_ref()
+        .is_some_and(|name| name.len() > SESSION_BYTES)
+    {
         return Err(bad("The name of the session is too long"));
     }
     let kernel = context.kernel();

@@ -62,6 +62,8 @@ enum End {
 struct Errands {
     pongs: Mutex<Vec<Bytes>>,
     heard: Mutex<Option<Instant>>,
+    /// The kernel takes nothing at the moment, so the client is not listened to.
+    held: AtomicBool,
     /// A message is written in part only, so nothing else can follow.
     midway: AtomicBool,
     wake: Notify,
@@ -84,7 +86,10 @@ pub fn open(socket: Socket, from: Body) -> Body {
     let (to, pieces) = mpsc::channel(PIECES);
     tokio::spawn(serve(socket, from, to));
     let pieces = ReceiverStream::new(pieces);
-    Body::from_stream(futures_util::StreamExt::map(pieces, Ok::<Bytes, Infallible>))
+    Body::from_stream(futures_util::StreamExt::map(
+        pieces,
+        Ok::<Bytes, Infallible>,
+    ))
 }
 
 async fn serve(mut socket: Socket, mut from: Body, to: mpsc::Sender<Bytes>) {
@@ -152,8 +157,8 @@ impl Socket {
                             self.place.seen(Sequence::from_be_bytes(number));
                         }
                     }
-                    Ok(Some(Received::Text(payload))) => self.ask(&payload, true).await,
-                    Ok(Some(Received::Binary(payload))) => self.ask(&payload, false).await,
+                    Ok(Some(Received::Text(payload))) => self.ask(&payload, true, errands).await,
+                    Ok(Some(Received::Binary(payload))) => self.ask(&payload, false, errands).await,
                     Err(violation) => {
                         return End::Ours(violation.code(), "the frames make no sense");
                     }
@@ -165,7 +170,7 @@ impl Socket {
 
     /// Sends a client's message on to the kernel. What cannot be read is dropped, and the
     /// connection goes on.
-    async fn ask(&self, payload: &Bytes, text: bool) {
+    async fn ask(&self, payload: &Bytes, text: bool, errands: &Errands) {
         let (channel, message) = match self.framing.decode(payload, text) {
             Ok(decoded) => decoded,
             Err(error) => {
@@ -184,7 +189,10 @@ impl Socket {
         if channel != Channel::Stdin {
             self.place.note(&head.msg_id);
         }
+        errands.held.store(true, Ordering::Relaxed);
         self.context.kernel().send(channel, message).await;
+        *lock(&errands.heard) = Some(Instant::now());
+        errands.held.store(false, Ordering::Relaxed);
     }
 
     async fn write(
@@ -198,7 +206,11 @@ impl Socket {
         loop {
             let pongs = std::mem::take(&mut *lock(&errands.pongs));
             for payload in pongs {
-                if to.send(websocket::small(Kind::Pong, &payload)).await.is_err() {
+                if to
+                    .send(websocket::small(Kind::Pong, &payload))
+                    .await
+                    .is_err()
+                {
                     return End::Lost;
                 }
             }
@@ -223,7 +235,8 @@ impl Socket {
                 () = self.place.changed() => {}
                 () = errands.wake.notified() => {}
                 () = tokio::time::sleep_until(ping) => {
-                    if lock(&errands.heard).is_some_and(|heard| heard.elapsed() > SILENCE) {
+                    let silent = lock(&errands.heard).is_some_and(|heard| heard.elapsed() > SILENCE);
+                    if silent && !errands.held.load(Ordering::Relaxed) {
                         return End::Lost;
                     }
                     let question = websocket::small(Kind::Ping, &sent.to_be_bytes());

@@ -14,7 +14,8 @@ fn masked(opcode: OpCode, last: bool, payload: &[u8], mask: [u8; 4]) -> Vec<u8> 
     };
     let mut bytes = Vec::new();
     Other::from_payload(head, Bytes::copy_from_slice(payload))
-        .format(&mut bytes).expect("written");
+        .format(&mut bytes)
+        .expect("written");
     bytes
 }
 
@@ -63,7 +64,11 @@ proptest! {
 fn what_the_protocol_forbids_ends_the_connection() {
     let mask = [1, 2, 3, 4];
     let text = OpCode::Data(Data::Text);
-    let twice = [masked(text, false, b"a", mask), masked(text, true, b"b", mask)].concat();
+    let twice = [
+        masked(text, false, b"a", mask),
+        masked(text, true, b"b", mask),
+    ]
+    .concat();
     let alone = masked(OpCode::Data(Data::Continue), true, b"a", mask);
     let long = masked(OpCode::Control(Control::Ping), true, &[0; 126], mask);
     let parted = masked(OpCode::Control(Control::Ping), false, b"", mask);
@@ -94,7 +99,9 @@ fn frames_of_ours_are_read_by_another_implementation() {
         let payload = vec![7; length];
         let frame = small(Kind::Binary, &payload);
         let mut cursor = Cursor::new(&frame[..]);
-        let (head, announced) = FrameHeader::parse(&mut cursor).expect("fine").expect("whole");
+        let (head, announced) = FrameHeader::parse(&mut cursor)
+            .expect("fine")
+            .expect("whole");
         assert_eq!((announced as usize, head.mask), (length, None));
         assert_eq!(&frame[cursor.position() as usize..], payload);
     }

@@ -67,8 +67,8 @@ impl Default for Activity {
 impl Activity {
     /// Takes note of what the kernel said.
     pub fn observe(&mut self, incoming: &Incoming) {
-        let tracked = !incoming.parent_type.is_empty()
-            && !UNTRACKED.contains(&incoming.parent_type.as_str());
+        let tracked =
+            !incoming.parent_type.is_empty() && !UNTRACKED.contains(&incoming.parent_type.as_str());
         let while_busy = incoming.channel == Channel::Iopub && self.busy();
         if tracked || while_busy {
             self.last = Timestamp::now();

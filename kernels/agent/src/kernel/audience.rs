@@ -196,8 +196,12 @@ impl Audience {
     /// Gives a message to those sessions that it concerns, and waits where nobody has room.
     /// `asked` says that another client asked for it, `others` that other clients took it.
     pub async fn deliver(self: &Arc<Self>, incoming: &Arc<Incoming>, asked: bool, others: bool) {
-        self.lock().observe(incoming);
-        if is_internal(incoming) || (asked && incoming.channel != Channel::Iopub) {
+        let started = {
+            let mut state = self.lock();
+            state.observe(incoming);
+            state.info.is_some()
+        };
+        if is_internal(incoming, started) || (asked && incoming.channel != Channel::Iopub) {
             return;
         }
         loop {
@@ -308,10 +312,16 @@ impl Audience {
         let mut state = self.lock();
         state.info = None;
         state.activity.process_ended();
-        for request in std::mem::take(&mut state.order) {
+        // Who asked is remembered: what still waits is sent to the next process.
+        let answered: Vec<String> = state
+            .asked
+            .iter()
+            .filter(|(_, asked)| asked.answer.is_some())
+            .map(|(request, _)| request.clone())
+            .collect();
+        for request in answered {
             state.release(&request);
         }
-        state.asked.clear();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -320,9 +330,13 @@ impl Audience {
     }
 }
 
-/// Messages between us and the kernel are nobody else's: they would look like work.
-fn is_internal(incoming: &Incoming) -> bool {
-    incoming.msg_type == "iopub_welcome" || incoming.parent_type == ENVIRONMENT_REQUEST
+/// Messages between us and the kernel are nobody else's: they would look like work. Neither is
+/// what a process says of its own before it answers, other than its state.
+fn is_internal(incoming: &Incoming, started: bool) -> bool {
+    let unasked = incoming.parent_id.is_empty() && incoming.msg_type != "status";
+    incoming.msg_type == "iopub_welcome"
+        || incoming.parent_type == ENVIRONMENT_REQUEST
+        || (unasked && !started)
 }
 
 /// What a client gets next.

@@ -1,9 +1,9 @@
 //! What one client has not taken yet, and what it has taken but may not have seen.
 //!
 //! A WebSocket acknowledges nothing, so what was sent stays here until the client has answered a
-//! ping that was sent after it. When the connection is lost instead, it is sent once more, but
-//! not for ever: a message during whose sending the client vanishes twice would do the same to
-//! the next connection. Beyond its bound a backlog gives up the oldest text first, states and
+//! ping that was sent after it. When the connection is lost instead, it is sent once more. A large
+//! message during whose sending the client vanishes twice is not sent a third time: it would do
+//! the same to every further connection. Beyond its bound a backlog gives up the oldest text first, states and
 //! answers last, and says how much it was.
 
 use super::announcement;
@@ -18,8 +18,11 @@ const OVERHEAD: usize = 512;
 /// Bytes of sent messages that are kept until they are acknowledged. The last one always is.
 const UNSEEN_BYTES: usize = 4 << 20;
 
-/// Times that a message is sent.
+/// Times that a large message is sent.
 const MOST_TRIES: u8 = 2;
+
+/// From this size on, in bytes, a message may be what ends a connection.
+const LARGE_BYTES: usize = 1 << 20;
 
 /// Counts the messages of one client.
 pub type Sequence = u64;
@@ -158,7 +161,7 @@ impl Backlog {
             room = room.saturating_sub(queued.size());
             self.waiting_bytes -= queued.size();
             taken.push(queued.incoming.clone());
-            queued.tries += 1;
+            queued.tries = queued.tries.saturating_add(1);
             self.next += 1;
             self.unseen_bytes += queued.size();
             self.unseen.push_back(queued);
@@ -187,7 +190,7 @@ impl Backlog {
         self.next -= self.unseen.len() as Sequence;
         self.unseen_bytes = 0;
         for queued in std::mem::take(&mut self.unseen).into_iter().rev() {
-            if queued.tries >= MOST_TRIES {
+            if queued.tries >= MOST_TRIES && queued.size() >= LARGE_BYTES {
                 self.leave_out(&queued);
             } else {
                 self.waiting_bytes += queued.size();
@@ -242,13 +245,11 @@ mod tests {
                         backlog.seen(last);
                         seen.append(&mut flying);
                     }
-                    // Once only, as a message is not tried for ever.
-                    _ if flying.len() == 1 && backlog.unseen[0].tries == 1 => {
+                    _ => {
                         backlog.give_back();
                         flying.clear();
                         last = backlog.next;
                     }
-                    _ => {}
                 }
             }
             backlog.seen(last);
@@ -279,7 +280,7 @@ mod tests {
     #[test]
     fn what_ended_two_connections_is_not_sent_a_third_time() {
         let mut backlog = Backlog::default();
-        backlog.push(incoming("display_data", 7, 10));
+        backlog.push(incoming("display_data", 7, LARGE_BYTES));
         for _ in 0..MOST_TRIES {
             assert_eq!(ids(&backlog.take(1).0), ["7"]);
             backlog.give_back();

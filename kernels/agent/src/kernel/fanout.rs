@@ -202,9 +202,9 @@ impl Fanout {
     pub async fn deliver(&self, incoming: Incoming) {
         let (receivers, asked) = self.lock().receivers(&incoming);
         let incoming = Arc::new(incoming);
-        self.audience
-            .deliver(&incoming, asked, !receivers.is_empty())
-            .await;
+        // One of ours that listens to everything is no client who keeps up.
+        let others = receivers.iter().any(|seat| seat.hears == Hears::Answers);
+        self.audience.deliver(&incoming, asked, others).await;
         for seat in receivers {
             let bytes = u32::try_from(incoming.message.size())
                 .unwrap_or(QUEUE_BYTES)

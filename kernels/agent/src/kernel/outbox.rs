@@ -101,8 +101,8 @@ async fn forward(
             Err(_) => return,
         };
         // A process that is gone takes nothing more, even if a child of it holds its sockets.
-        let replaced = life
-            .wait_for(|life| !matches!(life, Life::Live(other) if Arc::ptr_eq(other, &link)));
+        let replaced =
+            life.wait_for(|life| !matches!(life, Life::Live(other) if Arc::ptr_eq(other, &link)));
         tokio::select! {
             sent = link.pass(channel, &next.message) => {
                 if sent.is_err() {

@@ -4,7 +4,7 @@ use crate::harness::PATIENCE;
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncWriteExt as _, DuplexStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as Raw;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
@@ -51,7 +51,10 @@ pub struct Client {
 }
 
 fn parts(payload: &Bytes, offsets: &[usize]) -> Vec<Bytes> {
-    offsets.windows(2).map(|pair| payload.slice(pair[0]..pair[1])).collect()
+    offsets
+        .windows(2)
+        .map(|pair| payload.slice(pair[0]..pair[1]))
+        .collect()
 }
 
 fn text(part: &[u8]) -> String {
@@ -85,7 +88,9 @@ fn from_json(json: &str, buffers: Vec<Bytes>) -> Got {
             assert_eq!(all["msg_type"], all["header"]["msg_type"]);
             all["header"].clone()
         }
-        Err(_) => json!({"msg_type": head.split("\"msg_type\":").last().unwrap().trim_matches(['"', ','])}),
+        Err(_) => {
+            json!({"msg_type": head.split("\"msg_type\":").last().unwrap().trim_matches(['"', ','])})
+        }
     };
     Got {
         channel: channel.split('"').next().unwrap().to_owned(),
@@ -101,7 +106,10 @@ impl Framing {
     fn read(self, message: &Raw) -> Got {
         let payload = match (self, message) {
             (Self::Default, Raw::Text(json)) => {
-                assert!(json.contains("\"buffers\":[]"), "a key that widgets need is missing");
+                assert!(
+                    json.contains("\"buffers\":[]"),
+                    "a key that widgets need is missing"
+                );
                 return from_json(json, Vec::new());
             }
             (_, Raw::Binary(payload)) => payload,
@@ -127,7 +135,10 @@ impl Framing {
                 };
                 let count = word(0);
                 let offsets: Vec<usize> = (1..=count).map(word).collect();
-                assert_eq!((offsets[0], offsets[count - 1]), (8 * (count + 1), payload.len()));
+                assert_eq!(
+                    (offsets[0], offsets[count - 1]),
+                    (8 * (count + 1), payload.len())
+                );
                 let parts = parts(payload, &offsets);
                 let value = |part: &Bytes| serde_json::from_slice(part).unwrap_or(Value::Null);
                 Got {
@@ -225,13 +236,22 @@ impl Client {
 
     /// Sends a request; its id.
     pub async fn ask(&mut self, channel: &str, kind: &str, content: Value) -> String {
-        self.ask_with(channel, kind, &content.to_string(), &[]).await
+        self.ask_with(channel, kind, &content.to_string(), &[])
+            .await
     }
 
     /// Sends a request with buffers, and content as it is given.
-    pub async fn ask_with(&mut self, channel: &str, kind: &str, content: &str, buffers: &[Bytes]) -> String {
+    pub async fn ask_with(
+        &mut self,
+        channel: &str,
+        kind: &str,
+        content: &str,
+        buffers: &[Bytes],
+    ) -> String {
         let (id, header) = self.header(kind);
-        let message = self.framing.write(channel, &header.to_string(), content, buffers);
+        let message = self
+            .framing
+            .write(channel, &header.to_string(), content, buffers);
         self.raw(message).await;
         id
     }
@@ -241,6 +261,37 @@ impl Client {
         let content = json!({"code": code, "silent": false, "store_history": true, "allow_stdin": true,
             "user_expressions": {}, "stop_on_error": true});
         self.ask("shell", "execute_request", content).await
+    }
+
+    /// Sends bytes that need not be frames.
+    pub async fn bytes(&mut self, bytes: &[u8]) {
+        self.stream.get_mut().write_all(bytes).await.unwrap();
+    }
+
+    /// Vanishes without a word, as a laptop does that is closed.
+    pub fn vanish(self) {}
+
+    /// Sends a ping and waits for its pong, so that everything sent before was read.
+    pub async fn ping(&mut self) {
+        self.raw(Raw::Ping(Bytes::from_static(b"there?"))).await;
+        loop {
+            let next = tokio::time::timeout(PATIENCE, self.stream.next());
+            match next.await.expect("a pong in time") {
+                Some(Ok(Raw::Pong(payload))) if &payload[..] == b"there?" => return,
+                other => assert!(other.expect("a frame").is_ok()),
+            }
+        }
+    }
+
+    /// Reads on until the agent knows that this client has everything.
+    pub async fn settle(&mut self) {
+        loop {
+            let next = tokio::time::timeout(PATIENCE, self.stream.next());
+            if let Raw::Ping(_) = next.await.expect("a ping in time").unwrap().unwrap() {
+                break;
+            }
+        }
+        self.ping().await;
     }
 
     /// The next frame that is no ping.
@@ -296,9 +347,8 @@ impl Client {
     /// The code with which the agent closes, after what it still says.
     pub async fn closed(&mut self) -> u16 {
         loop {
-            match self.frame().await.expect("a close frame") {
-                Raw::Close(frame) => return frame.expect("a code").code.into(),
-                _ => {}
+            if let Raw::Close(frame) = self.frame().await.expect("a close frame") {
+                return frame.expect("a code").code.into();
             }
         }
     }
@@ -308,18 +358,12 @@ impl Client {
         self.stream.close(None).await.unwrap();
         while self.frame().await.is_some() {}
     }
-
-    /// Answers pings only when asked to.
-    pub async fn answer_pings(&mut self) {
-        // Whatever is there is read; pongs are written by the library.
-        while let Ok(Some(Ok(_))) =
-            tokio::time::timeout(std::time::Duration::from_millis(500), self.stream.next()).await
-        {}
-    }
 }
 
 /// Text of all streams among messages.
 pub fn streamed(all: &[Got]) -> String {
     let streams = all.iter().filter(|got| got.kind() == "stream");
-    streams.map(|got| got.content["text"].as_str().unwrap()).collect()
+    streams
+        .map(|got| got.content["text"].as_str().unwrap())
+        .collect()
 }

@@ -109,6 +109,21 @@ impl Agent {
         value
     }
 
+    /// The kernel that every sandbox begins with; its id.
+    pub async fn default_kernel(&self) -> String {
+        let contexts = self.get("/contexts").await;
+        contexts[0]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Runs code as the code interpreter's clients do; its answer's lines.
+    pub async fn interpret(&self, code: &str) -> String {
+        let body = Full::new(Bytes::from(json!({"code": code}).to_string())).boxed();
+        let request = Request::post("http://interpreter/execute").body(body);
+        let response = self.send(request.unwrap()).await;
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
     /// Starts a kernel; its id.
     pub async fn kernel(&self, asked: Value) -> String {
         let (status, model) = self.ask(Method::POST, "/kernels", &asked.to_string()).await;
@@ -134,7 +149,10 @@ impl Agent {
     pub async fn connections(&self, id: &str, wanted: u64) {
         let until = tokio::time::Instant::now() + PATIENCE;
         while self.get(&format!("/kernels/{id}")).await["connections"] != wanted {
-            assert!(tokio::time::Instant::now() < until, "not {wanted} connections");
+            assert!(
+                tokio::time::Instant::now() < until,
+                "not {wanted} connections"
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -167,7 +185,11 @@ impl Agent {
         tokio::spawn(async move {
             let mut buffer = vec![0; PIPE_BYTES];
             while let Ok(count @ 1..) = reader.read(&mut buffer).await {
-                if out.send(Bytes::copy_from_slice(&buffer[..count])).await.is_err() {
+                if out
+                    .send(Bytes::copy_from_slice(&buffer[..count]))
+                    .await
+                    .is_err()
+                {
                     return;
                 }
             }

@@ -5,7 +5,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a story that cannot go on fails")]
 
+mod bytes;
 mod channels;
 mod client;
+mod crowd;
 mod harness;
 mod kernels;
+mod lives;
+mod proxy;
+mod sessions;
