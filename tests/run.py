@@ -165,6 +165,7 @@ def stories(tier: str) -> dict[str, Callable[[], Tally]]:
         f"{tier}: stories with the current Python client": lambda: pytest(
             "current", tier, "tests/e2b/python"
         ),
+        f"{tier}: stories with Jupyter clients": lambda: pytest("jupyter", tier, "tests/jupyter"),
         f"{tier}: all other stories": lambda: pytest("current", tier, *rest),
     }
 

@@ -117,7 +117,9 @@ class Channels:
 
     def execute(self, code: str, **fields: object) -> str:
         content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}}
-        return self.send("execute_request", {**content, "allow_stdin": False, "stop_on_error": True, **fields})
+        return self.send(
+            "execute_request", {**content, "allow_stdin": False, "stop_on_error": True, **fields}
+        )
 
     def receive(self, seconds: float = PATIENCE_SECONDS) -> Message:
         """The next message. Raises when the socket is closed or time is up."""
@@ -176,7 +178,9 @@ def printed(messages: list[Message], name: str = "stdout") -> str:
 
 
 def result(messages: list[Message]) -> str:
-    found = [m["content"]["data"]["text/plain"] for m in messages if m["header"]["msg_type"] == "execute_result"]
+    found = [
+        m["content"]["data"]["text/plain"] for m in messages if m["header"]["msg_type"] == "execute_result"
+    ]
     return "".join(found)
 
 

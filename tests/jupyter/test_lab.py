@@ -28,7 +28,7 @@ FLAGS = [
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
 # JupyterLab loads some megabytes of script and a kernel starts, on a busy machine.
-PATIENCE_MS = 120_000
+PATIENCE_MS = 90_000
 CELLS = [
     "import sys; sys.path.insert(0, '/home/user/widgets.zip')",
     "from matplotlib import pyplot\n_ = pyplot.plot([1, 3, 2])\npyplot.title('drawn'); pyplot.show()",
@@ -37,7 +37,7 @@ CELLS = [
     "ipywidgets.VBox([slider, label])",
     "import time\nprint('long', 'begun')\ntime.sleep(600)",
     "print('x' in globals())",
-    "import pathlib\nfor n in range(600):\n    print('tick', n, flush=True)\n"
+    "import pathlib, time\nfor n in range(600):\n    print('tick', n, flush=True)\n"
     "    if pathlib.Path('go').exists(): break\n    time.sleep(0.2)\nx = 'the' + ' end'; x",
     "print('found', x)",
 ]
@@ -110,7 +110,7 @@ def work(page: Page, jupyter, url: str) -> None:
     picture(page, "2-interrupted")
 
     page.get_by_role("button", name="Restart the kernel", exact=True).click()
-    page.locator(".jp-Dialog").get_by_role("button", name="Restart", exact=True).click()
+    page.locator(".jp-Dialog .jp-mod-accept").click()
     expect(status).to_have_attribute("data-status", "idle")
     cells.nth(4).locator(".cm-content").click()
     page.keyboard.press("Shift+Enter")

@@ -80,7 +80,7 @@ def test_a_kernel_from_its_start_to_its_end(jupyter, wire):
 
 def test_a_kernel_takes_an_id_variables_and_a_directory(start):
     own = str(uuid.uuid4())
-    awkward = "it's \"quoted\"\n$HOME `x` \\"
+    awkward = 'it\'s "quoted"\n$HOME `x` \\'
     env = {"KERNEL_ID": own, "KERNEL_WORKING_DIR": "/tmp", "KERNEL_EXTRA_TEXT": awkward}
     kernel = start(name="python", env=env)
     assert kernel.id == own
@@ -124,7 +124,11 @@ def test_what_can_not_be_made_is_refused_with_a_sentence(jupyter, body, status):
 
 
 def test_unknown_routes_are_json_too(jupyter):
-    for method, path in [("GET", "/api/contents"), ("GET", "/api/kernels/not-an-id"), ("PUT", "/api/kernels")]:
+    for method, path in [
+        ("GET", "/api/contents"),
+        ("GET", "/api/kernels/not-an-id"),
+        ("PUT", "/api/kernels"),
+    ]:
         answer = jupyter.ask(method, path)
         assert answer.status in (404, 405) and answer.json()["message"]
 

@@ -92,7 +92,9 @@ def test_e2b_and_jupyter_on_one_kernel(jupyter, server):
         kernel = Kernel(jupyter, model["id"], model)
         with kernel.connect() as channels:
             assert channels.text("x += 1; print(x)") == "42\n"
-            drawn = sandbox.run_code("from matplotlib import pyplot\npyplot.plot([x, 2])\npyplot.show()\nprint(x)")
+            drawn = sandbox.run_code(
+                "from matplotlib import pyplot\npyplot.plot([x, 2])\npyplot.show()\nprint(x)"
+            )
             assert drawn.results[0].png and drawn.logs.stdout == ["42\n"]
             seen = channels.until(lambda m: "image/png" in m["content"].get("data", {}))
             assert seen[-1]["content"]["data"]["image/png"].strip() == drawn.results[0].png.strip()
