@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 from urllib.parse import quote
 
@@ -194,7 +195,7 @@ def pack(parts: list[bytes]) -> bytes:
 def unpack(frame: bytes) -> Message:
     (count,) = struct.unpack_from("<Q", frame)
     offsets = struct.unpack_from(f"<{count}Q", frame, 8)
-    parts = [frame[a:b] for a, b in zip(offsets, offsets[1:], strict=False)]
+    parts = [frame[a:b] for a, b in pairwise(offsets)]
     header, parent, metadata, content = (json.loads(part) for part in parts[1:5])
     message = {"header": header, "parent_header": parent, "metadata": metadata, "content": content}
     return {**message, "channel": parts[0].decode(), "buffers": parts[5:]}

@@ -63,7 +63,7 @@ impl JupyterError {
     }
 
     /// The same with another status.
-    pub fn as_status(mut self, status: StatusCode) -> Self {
+    pub fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
     }

@@ -172,7 +172,7 @@ fn no_kind(error: SessionError) -> JupyterError {
     let unknown = matches!(&error, SessionError::Kernel(KernelError::NoSuchKind(_)));
     let error = JupyterError::from(error);
     if unknown {
-        error.as_status(StatusCode::NOT_IMPLEMENTED)
+        error.with_status(StatusCode::NOT_IMPLEMENTED)
     } else {
         error
     }
