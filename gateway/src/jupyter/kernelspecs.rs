@@ -19,7 +19,7 @@ pub async fn list(
     let base = &app.settings.jupyter.base_path;
     let models: Map<String, Value> = kinds
         .iter()
-        .map(|kind| (kind.spec.clone(), model(kind, &kind.spec, base, &app)))
+        .map(|kind| (kind.spec.clone(), model(kind, &kind.spec, base)))
         .collect();
     Ok(Json(json!({
         "default": default.unwrap_or_default(),
@@ -35,16 +35,16 @@ pub async fn get(
 ) -> Result<Json<Value>, JupyterError> {
     let kind = app.kernels.kind(Some(&name)).await?;
     let base = &app.settings.jupyter.base_path;
-    Ok(Json(model(&kind, &name, base, &app)))
+    Ok(Json(model(&kind, &name, base)))
 }
 
 /// Clients know a remote kernelspec by exactly these three keys.
-fn model(kind: &Kind, name: &str, base: &str, app: &App) -> Value {
+fn model(kind: &Kind, name: &str, base: &str) -> Value {
     let kernel = &kind.kernel;
-    let display_name = if kind.template == app.settings.jupyter.template {
-        kernel.display_name.clone()
-    } else {
+    let display_name = if kind.shares_its_name() {
         format!("{} ({})", kernel.display_name, kind.template)
+    } else {
+        kernel.display_name.clone()
     };
     let resources: Map<String, Value> = logos::files()
         .map(|(resource, file)| {

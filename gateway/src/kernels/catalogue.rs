@@ -1,8 +1,9 @@
 //! Which kernels can be started: those of the node's templates, under the names that
 //! notebooks use.
 //!
-//! The kernels of the operator's chosen template go by plain names, those of other templates
-//! by `<template>.<name>`. Asked of the node now and then, since clients poll this.
+//! The kernels of the operator's chosen template come first and go by plain names. One of
+//! another template does so too, unless its name is taken: then it is `<template>.<name>`.
+//! Asked of the node now and then, since clients poll this.
 
 use super::{KernelError, Kernels};
 use soulbox_runtime::{
@@ -33,24 +34,32 @@ pub struct Kind {
 
 impl Kind {
     /// Whether somebody who says `name` means this one.
-    fn is(&self, name: &str, plain: &TemplateName) -> bool {
+    fn is(&self, name: &str) -> bool {
         if self.spec == name {
             return true;
         }
-        let own = if self.template == *plain {
-            name
-        } else {
-            let Some((template, own)) = name.split_once('.') else {
-                return false;
-            };
-            if template != self.template.as_str() {
-                return false;
-            }
-            own
-        };
-        own.eq_ignore_ascii_case(&self.kernel.name)
-            || self.kernel.aliases.iter().any(|alias| alias == own)
-            || own.eq_ignore_ascii_case(&self.kernel.language)
+        match name.split_once('.') {
+            Some((template, own)) => template == self.template.as_str() && self.goes_by(own),
+            None => self.is_plain() && self.goes_by(name),
+        }
+    }
+
+    /// Whether this is one of its names, template aside.
+    fn goes_by(&self, name: &str) -> bool {
+        let kernel = &self.kernel;
+        notebook_name(&kernel.name) == name
+            || kernel.name.eq_ignore_ascii_case(name)
+            || kernel.language.eq_ignore_ascii_case(name)
+            || kernel.aliases.iter().any(|alias| alias == name)
+    }
+
+    /// Whether people must be told from which template it is.
+    pub fn shares_its_name(&self) -> bool {
+        !self.is_plain()
+    }
+
+    fn is_plain(&self) -> bool {
+        self.spec == notebook_name(&self.kernel.name)
     }
 }
 
@@ -84,9 +93,7 @@ impl Kernels {
         let kinds = self.kinds().await?;
         let found = match name {
             None => kinds.first(),
-            Some(name) => kinds
-                .iter()
-                .find(|kind| kind.is(name, &self.policy.template)),
+            Some(name) => kinds.iter().find(|kind| kind.is(name)),
         };
         found
             .cloned()
@@ -113,64 +120,91 @@ impl Kernels {
 
     /// The name under which clients know a kind of kernel of a template.
     pub(super) fn spec_name(&self, template: &TemplateName, name: &str) -> String {
-        spec_name(template, name, &self.policy.template)
+        let known = self.catalogue.0.lock().expect("no holder panics").clone();
+        let kinds = known.iter().flat_map(|(_, kinds)| kinds.iter());
+        kinds
+            .filter(|kind| kind.template == *template && kind.kernel.name == name)
+            .map(|kind| kind.spec.clone())
+            .next()
+            .unwrap_or_else(|| notebook_name(name).to_owned())
     }
 }
 
-fn kinds(templates: Vec<TemplateStatus>, plain: &TemplateName) -> Vec<Kind> {
-    let mut kinds: Vec<Kind> = templates
-        .into_iter()
-        .flat_map(|template| {
-            let name = template.name;
-            template.kernels.into_iter().map(move |kernel| Kind {
-                spec: spec_name(&name, &kernel.name, plain),
-                template: name.clone(),
+fn kinds(mut templates: Vec<TemplateStatus>, plain: &TemplateName) -> Vec<Kind> {
+    // Stable: the others keep the node's order.
+    templates.sort_by_key(|template| template.name != *plain);
+    let mut kinds: Vec<Kind> = Vec::new();
+    for template in templates {
+        for kernel in template.kernels {
+            let name = notebook_name(&kernel.name);
+            let taken = kinds.iter().any(|kind| kind.spec == name);
+            let spec = if taken {
+                format!("{}.{name}", template.name)
+            } else {
+                name.to_owned()
+            };
+            kinds.push(Kind {
+                spec,
+                template: template.name.clone(),
                 kernel,
-            })
-        })
-        .collect();
-    kinds.sort_by_key(|kind| kind.template != *plain);
+            });
+        }
+    }
     kinds
 }
 
-fn spec_name(template: &TemplateName, name: &str, plain: &TemplateName) -> String {
+fn notebook_name(name: &str) -> &str {
     let common = NOTEBOOK_NAMES.iter().find(|(own, _)| *own == name);
-    let name = common.map_or(name, |(_, notebooks)| *notebooks);
-    if template == plain {
-        name.to_owned()
-    } else {
-        format!("{template}.{name}")
-    }
+    common.map_or(name, |(_, notebooks)| *notebooks)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use soulbox_runtime::Limits;
 
-    #[test]
-    fn notebooks_find_their_kernels_by_the_names_that_they_were_saved_with() {
-        let plain = TemplateName::new("code-interpreter-v1").expect("a name");
-        let other = TemplateName::new("mine").expect("a name");
-        let kernel = KernelKind {
-            name: "python".into(),
-            display_name: "Python 3".into(),
-            language: "python".into(),
-            aliases: vec!["py".into(), "python3".into()],
+    fn template(name: &str, kernels: &[&str]) -> TemplateStatus {
+        let kernel = |name: &&str| KernelKind {
+            name: (*name).into(),
+            display_name: (*name).into(),
+            language: (*name).into(),
+            aliases: vec![format!("{name}-alias")],
             interrupt_mode: "message".into(),
             debugger: false,
         };
-        let kind = |template: &TemplateName| Kind {
-            spec: spec_name(template, "python", &plain),
-            template: template.clone(),
-            kernel: kernel.clone(),
-        };
-        assert_eq!(kind(&plain).spec, "python3");
-        assert_eq!(kind(&other).spec, "mine.python3");
-        for name in ["python3", "python", "py", "Python"] {
-            assert!(kind(&plain).is(name, &plain), "{name}");
-            assert!(!kind(&other).is(name, &plain), "{name}");
+        TemplateStatus {
+            name: TemplateName::new(name).expect("a name"),
+            build: String::new(),
+            interpreter: true,
+            limits: Limits::default(),
+            warm: 0,
+            warm_wanted: 0,
+            kernels: kernels.iter().map(kernel).collect(),
         }
-        assert!(kind(&other).is("mine.python", &plain));
-        assert!(!kind(&plain).is("ir", &plain));
+    }
+
+    #[test]
+    fn notebooks_find_their_kernels_by_the_names_that_they_were_saved_with() {
+        let plain = TemplateName::new("small").expect("a name");
+        let templates = vec![
+            template("large", &["python", "r"]),
+            template("small", &["python", "bash"]),
+        ];
+        let kinds = kinds(templates, &plain);
+        let specs: Vec<_> = kinds.iter().map(|kind| kind.spec.as_str()).collect();
+        assert_eq!(specs, ["python3", "bash", "large.python3", "ir"]);
+        let found = |name: &str| {
+            let kind = kinds.iter().find(|kind| kind.is(name))?;
+            Some((kind.template.as_str(), kind.kernel.name.as_str()))
+        };
+        for name in ["python3", "python", "Python", "python-alias"] {
+            assert_eq!(found(name), Some(("small", "python")), "{name}");
+        }
+        for name in ["large.python3", "large.python", "large.python-alias"] {
+            assert_eq!(found(name), Some(("large", "python")), "{name}");
+        }
+        assert_eq!(found("ir"), Some(("large", "r")));
+        assert_eq!(found("R"), Some(("large", "r")));
+        assert_eq!(found("cobol"), None);
     }
 }

@@ -8,9 +8,6 @@ use serde::Deserialize;
 use soulbox_runtime::api::KernelKind;
 use tracing::warn;
 
-/// What an image that names no kernels, but has an interpreter, was built for.
-const ONLY_PYTHON: [&str; 1] = ["python"];
-
 #[derive(Deserialize)]
 struct File {
     display_name: String,
@@ -38,11 +35,8 @@ fn by_signal() -> String {
     "signal".to_owned()
 }
 
-/// The kernels of a template whose image says this.
-pub fn of_template(interpreter: bool, named: &[String]) -> Vec<KernelKind> {
-    if named.is_empty() && interpreter {
-        return ONLY_PYTHON.into_iter().filter_map(kind).collect();
-    }
+/// The kernels of a template whose image names these.
+pub fn of_template(named: &[String]) -> Vec<KernelKind> {
     named.iter().filter_map(|name| kind(name)).collect()
 }
 
@@ -70,12 +64,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interpreter_has_python_and_what_is_not_embedded_is_not_promised() {
-        let kinds = of_template(true, &[]);
+    fn what_is_embedded_is_described_and_what_is_not_is_not_promised() {
+        let kinds = of_template(&["cobol".into(), "python".into()]);
         assert_eq!(kinds.len(), 1);
         assert_eq!(kinds[0].name, "python");
         assert!(kinds[0].aliases.iter().any(|alias| alias == "python3"));
-        assert_eq!(of_template(true, &["cobol".into(), "python".into()]), kinds);
-        assert!(of_template(false, &[]).is_empty());
     }
 }

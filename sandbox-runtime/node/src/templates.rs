@@ -81,7 +81,7 @@ fn template(image: Image) -> Template {
         build: image.hash.to_string(),
         layers,
         limits: defaults.limits,
-        kernels: kernel_kinds::of_template(image.interpreter, &image.kernels),
+        kernels: kernel_kinds::of_template(&image.kernels),
         interpreter: image.interpreter,
         env: defaults.env,
         user: defaults.user,
