@@ -110,8 +110,7 @@ impl Kernels {
         let mut of_template = kinds.iter().filter(|kind| kind.template == *template);
         let found = match name {
             None => of_template.next(),
-            Some(name) => of_template
-                .find(|kind| kind.is(name, &self.policy.template) || kind.is(name, &kind.template)),
+            Some(name) => of_template.find(|kind| kind.is(name) || kind.goes_by(name)),
         };
         found
             .cloned()
