@@ -5,6 +5,7 @@
 
 mod body;
 mod caller;
+mod callers_domain;
 mod error;
 mod health;
 mod metadata_filter;
@@ -15,6 +16,7 @@ mod sandboxes;
 mod template_reference;
 
 pub use caller::Authenticated;
+pub use callers_domain::CallersDomain;
 pub use error::ApiError;
 pub use sandbox_path::SandboxPath;
 
