@@ -40,6 +40,8 @@ pub fn routes() -> Router<Arc<App>> {
             "/v2/sandboxes",
             post(sandboxes::create::current).get(sandboxes::list::current),
         )
+        .route("/sandboxes/metrics", get(sandboxes::metrics::latest))
+        .route("/sandboxes/{id}/metrics", get(sandboxes::metrics::of_one))
         .route("/sandboxes/{id}", get(sandboxes::get::detail))
         .route("/sandboxes/{id}", delete(sandboxes::kill::kill))
         .route("/sandboxes/{id}/connect", post(sandboxes::connect::connect))

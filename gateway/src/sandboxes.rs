@@ -29,7 +29,10 @@ use crate::{
     store::{Store, StoreError},
 };
 use jiff::SignedDuration;
-use soulbox_runtime::{SandboxId, TemplateName};
+use soulbox_runtime::{
+    SandboxId, TemplateName,
+    api::{ErrorCode, Sample},
+};
 use std::{
     collections::{HashMap, HashSet},
     path::PathBuf,
@@ -149,6 +152,23 @@ impl Sandboxes {
             .filter(|sandbox| sandbox.is_running())
             .cloned()
             .collect()
+    }
+
+    /// What a running sandbox used, oldest first, from `start` to `end` in seconds since 1970.
+    pub async fn metrics(
+        &self,
+        sandbox: &Sandbox,
+        start: Option<i64>,
+        end: Option<i64>,
+    ) -> Result<Vec<Sample>, SandboxError> {
+        let id = &sandbox.record.id;
+        match self.node.metrics(id, start, end).await {
+            Err(error) if error.code() == Some(ErrorCode::SandboxUnknown) => {
+                Err(SandboxError::Unknown(id.to_string()))
+            }
+            Err(ControlError::Connection(_)) => Err(SandboxError::NodeAway),
+            samples => Ok(samples?),
+        }
     }
 
     /// The node, for questions that concern no single sandbox.

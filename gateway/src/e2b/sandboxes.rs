@@ -5,5 +5,6 @@ pub mod create;
 pub mod get;
 pub mod kill;
 pub mod list;
+pub mod metrics;
 mod shown;
 pub mod timeout;
