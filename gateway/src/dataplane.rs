@@ -8,6 +8,7 @@ mod access;
 mod cors;
 mod errors;
 mod forward;
+mod noting;
 mod ports;
 mod route;
 mod signature;
@@ -103,7 +104,14 @@ async fn admit_and_send(
 ) -> Response<Body> {
     let admitted = sandbox.and_then(|sandbox| Ok((admit(&sandbox, port, &request)?, sandbox)));
     let answer = match admitted {
-        Ok((Some(plane), sandbox)) => forward::to_agent(app, sandbox, plane, request).await,
+        Ok((Some(plane), sandbox)) => {
+            let noted = noting::kind(plane, request.method(), request.uri().path());
+            let answer = forward::to_agent(app, Arc::clone(&sandbox), plane, request).await;
+            if let (Some(noted), Ok(response)) = (noted, &answer) {
+                noted.note(&sandbox, response.status());
+            }
+            answer
+        }
         Ok((None, sandbox)) => ports::to_program(app, sandbox, port, request).await,
         Err(error) => {
             discard(request.into_body()).await;

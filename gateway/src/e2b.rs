@@ -41,6 +41,8 @@ pub fn routes() -> Router<Arc<App>> {
             post(sandboxes::create::current).get(sandboxes::list::current),
         )
         .route("/sandboxes/metrics", get(sandboxes::metrics::latest))
+        .route("/sandboxes/{id}/logs", get(sandboxes::logs::first))
+        .route("/v2/sandboxes/{id}/logs", get(sandboxes::logs::second))
         .route("/sandboxes/{id}/metrics", get(sandboxes::metrics::of_one))
         .route("/sandboxes/{id}", get(sandboxes::get::detail))
         .route("/sandboxes/{id}", delete(sandboxes::kill::kill))

@@ -6,6 +6,7 @@
 //! that decided.
 
 mod create;
+mod diary;
 mod end;
 mod expiry;
 mod follow;
@@ -18,6 +19,7 @@ mod record;
 mod repeat;
 
 pub use create::Wanted;
+pub use diary::{Level, Line};
 pub use history::Known;
 pub use live::{STREAMS_PER_SANDBOX, Sandbox};
 pub use page::{Cursor, Order, Selection};
@@ -102,6 +104,7 @@ pub struct Sandboxes {
     starting: Mutex<HashSet<SandboxId>>,
     repeats: repeat::Repeats,
     ends_changed: Notify,
+    archive: diary::Archive,
     /// Incarnation of the node while it can be reached.
     incarnation: watch::Sender<Option<String>>,
 }
@@ -132,6 +135,7 @@ impl Sandboxes {
             starting: Mutex::default(),
             repeats: repeat::Repeats::default(),
             ends_changed: Notify::new(),
+            archive: diary::Archive::default(),
             incarnation: watch::Sender::new(None),
         }))
     }
