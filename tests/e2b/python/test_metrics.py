@@ -62,7 +62,8 @@ def test_a_range_of_time_is_kept_to(sandbox, wire):
         assert (answer.status, answer.json()["code"]) == (400, 400)
     assert wire.api("GET", "/sandboxes/nonexistingsandbox/metrics").status == 404
     several = wire.api("GET", f"/sandboxes/metrics?sandbox_ids={sandbox.sandbox_id},nonexistingsandbox")
-    assert {id: set(metric) for id, metric in several.json()["sandboxes"].items()} == {sandbox.sandbox_id: FIELDS}
+    found = several.json()["sandboxes"]
+    assert {id: set(metric) for id, metric in found.items()} == {sandbox.sandbox_id: FIELDS}
 
 
 @pytest.mark.anyio
