@@ -9,6 +9,7 @@ mod cors;
 mod errors;
 mod forward;
 mod noting;
+mod page;
 mod ports;
 mod route;
 mod signature;
@@ -102,6 +103,7 @@ async fn admit_and_send(
     port: u16,
     request: Request<Body>,
 ) -> Response<Body> {
+    let person = page::is_for_person(&request);
     let admitted = sandbox.and_then(|sandbox| Ok((admit(&sandbox, port, &request)?, sandbox)));
     let answer = match admitted {
         Ok((Some(plane), sandbox)) => {
@@ -118,7 +120,10 @@ async fn admit_and_send(
             Err(error)
         }
     };
-    let mut response = answer.unwrap_or_else(DataError::into_response);
+    let mut response = answer.unwrap_or_else(|error| match page::of(&error) {
+        Some(page) if person => page,
+        _ => error.into_response(),
+    });
     // A program on a port of the sandbox says itself who may read its answers.
     if plane(port).is_some() {
         cors::open(response.headers_mut());
