@@ -98,3 +98,32 @@ fn read(path: &Path) -> Result<String, TlsError> {
     }
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_read_and_what_is_none_is_named() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let made = Authority::open(directory.path(), "box.test").and_then(|ca| ca.issue());
+        let made = made.expect("a certificate");
+        let at = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, text).expect("written");
+            path
+        };
+        let (chain, key) = (at("chain", &made.certificates), at("key", &made.key));
+        let read = Identity::read(&chain, &key).expect("read");
+        assert!(read == made);
+        assert!(!format!("{read:?}").contains("PRIVATE"));
+        read.config().expect("usable");
+        let swapped = Identity::read(&key, &chain).expect("read");
+        assert!(swapped.config().is_err());
+        let missing = Identity::read(&directory.path().join("none"), &key);
+        let said = missing.expect_err("missing").to_string();
+        assert!(said.contains("none"), "{said}");
+        let large = at("large", &"x".repeat(FILE_BYTES as usize + 1));
+        assert!(Identity::read(&large, &key).is_err());
+    }
+}
