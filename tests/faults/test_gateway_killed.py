@@ -85,6 +85,7 @@ def kinds(running) -> list[str]:
         return []
 
 
+@pytest.mark.parametrize("own_server", [WITHOUT_POOL], indirect=True)
 def test_a_gateway_that_can_not_start_again_takes_the_node_along(own_server):
     """Whoever gives up leaves nothing behind that nobody would end."""
     own_server.wire.create("base", timeout=600)

@@ -111,11 +111,13 @@ impl Archive {
 impl Sandboxes {
     /// Every line about a sandbox that is known, dead or alive; oldest first.
     pub async fn diary(&self, id: &str) -> Result<Vec<Line>, SandboxError> {
-        let living = self.running(id);
         let known = self.known(id).await?;
-        let noted = match living {
-            Some(sandbox) => sandbox.diary.lines(),
-            None => self.archive.of(&known.record.id),
+        let id = &known.record.id;
+        let noted = {
+            // Whoever takes a sandbox out of this table archives it before others may look.
+            let live = self.live.read().expect("no holder panics");
+            let living = live.get(id).map(|sandbox| sandbox.diary.lines());
+            living.unwrap_or_else(|| self.archive.of(id))
         };
         let mut lines = vec![beginning(&known)];
         lines.extend(noted);
