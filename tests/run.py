@@ -157,7 +157,15 @@ def pytest(generation: str, tier: str, *paths: str) -> Tally:
 
 
 def stories(tier: str) -> dict[str, Callable[[], Tally]]:
-    rest = ["tests/e2b/javascript", "tests/http", "tests/ports", "tests/cli", "tests/attacks", "tests/faults"]
+    rest = [
+        "tests/e2b/javascript",
+        "tests/http",
+        "tests/ports",
+        "tests/cli",
+        "tests/tls",
+        "tests/attacks",
+        "tests/faults",
+    ]
     # What a browser shows does not depend on the tier.
     only_once = [] if tier == TIERS[0] else ["--ignore=tests/jupyter/test_lab.py"]
     return {

@@ -7,6 +7,7 @@ mod key;
 mod kill;
 mod lab;
 mod logging;
+mod logs;
 mod namespace_init;
 mod node;
 mod port_forward;
@@ -51,10 +52,12 @@ enum Command {
     Doctor(doctor::Options),
     /// Run a command in a sandbox; its streams and exit status are passed through
     Exec(exec::Options),
-    /// Copy a file into or out of a sandbox
+    /// Copy files and directories into or out of a sandbox
     Cp(cp::Options),
     /// List the sandboxes, or the processes of one
     Ps(ps::Options),
+    /// Tell what happened to a sandbox, also to one that has ended
+    Logs(logs::Options),
     /// End sandboxes
     Kill(kill::Options),
     /// Make a port of a sandbox one of this machine
@@ -80,6 +83,7 @@ pub fn run() -> ExitCode {
         Command::Exec(options) => exec::run(options),
         Command::Cp(options) => cp::run(options),
         Command::Ps(options) => ps::run(options),
+        Command::Logs(options) => logs::run(options),
         Command::Kill(options) => kill::run(options),
         Command::PortForward(options) => port_forward::run(options),
         Command::Lab(options) => lab::run(options),

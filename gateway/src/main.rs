@@ -13,6 +13,7 @@ mod config;
 mod dataplane;
 mod e2b;
 mod gateway;
+mod handover;
 mod jupyter;
 mod kernels;
 mod launcher;
@@ -21,6 +22,7 @@ mod nodeclient;
 mod random;
 mod sandboxes;
 mod store;
+mod tls;
 
 use std::process::ExitCode;
 
