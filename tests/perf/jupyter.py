@@ -91,13 +91,10 @@ def pool_is_full(server: Server) -> bool:
 
 
 def of_server(server: Server) -> set[int]:
-    """Gateway and node, and everything in sandboxes."""
+    """Gateway, node and agents, without kernels. In gVisor an agent can't be told from its kernel."""
     roots = {process.pid for process in [*server.gateways(), *server.nodes()]}
-    return roots | {below.pid for pid in roots for below in processes.descendants(pid)}
-
-
-def below(pid: int) -> set[int]:
-    return {pid, *(process.pid for process in processes.descendants(pid))}
+    inside = [process for pid in roots for process in processes.descendants(pid)]
+    return roots | {process.pid for process in inside if "python" not in process.arguments[0]}
 
 
 @contextmanager
@@ -128,7 +125,7 @@ def theirs(name: str, module: str, *options: str) -> Iterator[Rival]:
         wire = Wire(f"http://127.0.0.1:{port}", TOKEN)
         headers = {"Authorization": f"token {TOKEN}"}
         eventually(lambda: wire.send("GET", "/api", headers=headers).status == 200, 60)
-        yield Rival(name, Jupyter(wire), lambda: below(process.pid))
+        yield Rival(name, Jupyter(wire), lambda: {process.pid})
     finally:
         process.send_signal(signal.SIGTERM)
         try:
