@@ -3,14 +3,17 @@
 //! The first context of a language that nobody named is its default; Python's and JavaScript's
 //! are listed from the start, though a process starts only when it is needed.
 
-use super::answer::Lines;
-use super::execution::{self, Run};
+use crate::execution::registry::{Duty, Executions};
+use crate::execution::run::{self, Run};
+use crate::execution::{Birth, End, Stop, jupyter};
+use crate::hardship::HardshipDesk;
 use crate::kernel::loss::Loss;
 use crate::kernel::spec::Spec;
 use crate::kernel::{Config, Kernel, Life, START_DEADLINE};
 use crate::process::reaper::Reaper;
 use crate::sandbox::Sandbox;
 use serde::Serialize;
+use soulbox_protocol::execution::Origin;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -77,6 +80,7 @@ pub struct Context {
     turn: Semaphore,
     waiting: AtomicUsize,
     counter: AtomicU64,
+    desk: Arc<HardshipDesk>,
 }
 
 /// A place in the queue of a context.
@@ -85,6 +89,16 @@ pub struct Ticket(Arc<Context>);
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The end of an execution whose turn never came.
+async fn unbegun(why: Stop, duty: &Duty) -> End {
+    match why {
+        Stop::Deadline => run::timeout(duty, false).await,
+        Stop::HangUp | Stop::Interrupt => End::Interrupted {
+            kernel_restarted: false,
+        },
     }
 }
 
@@ -114,6 +128,37 @@ impl Context {
         }
     }
 
+    /// What an execution in this context is born with.
+    pub fn birth(&self, origin: Origin, deadline_seconds: Option<u64>) -> Birth {
+        Birth {
+            context_id: self.shown.id.clone(),
+            language: self.shown.language.clone(),
+            origin,
+            deadline_seconds,
+        }
+    }
+
+    async fn take_turn(&self, run: Run, duty: &Duty) -> End {
+        let execution = &duty.execution;
+        let _turn = tokio::select! {
+            biased;
+            why = execution.stopping() => return unbegun(why, duty).await,
+            turn = self.turn.acquire() => turn,
+        };
+        let live = tokio::select! {
+            biased;
+            why = execution.stopping() => return unbegun(why, duty).await,
+            live = self.kernel.live(Instant::now() + START_DEADLINE) => live,
+        };
+        match live {
+            Ok(link) => {
+                execution.begin();
+                run::run(&self.kernel, &link, run, &self.counter, duty, &self.desk).await
+            }
+            Err(loss) => run::without_kernel(&loss, duty, self.desk.known(), &self.desk).await,
+        }
+    }
+
     /// Clears the count with the state.
     async fn restart(&self) -> Result<(), Loss> {
         self.counter.store(0, Ordering::Relaxed);
@@ -122,21 +167,12 @@ impl Context {
 }
 
 impl Ticket {
-    /// Waits for its turn, runs the code and writes the answer.
-    pub async fn run(self, run: Run, lines: Lines) {
-        let context = &self.0;
-        let _turn = tokio::select! {
-            turn = context.turn.acquire() => turn,
-            () = lines.hung_up() => return,
-        };
-        let live = tokio::select! {
-            live = context.kernel.live(Instant::now() + START_DEADLINE) => live,
-            () = lines.hung_up() => return,
-        };
-        match live {
-            Ok(link) => execution::run(&link, run, &context.counter, &lines).await,
-            Err(loss) => execution::without_kernel(&loss, &lines).await,
-        }
+    /// Waits for its turn, runs the code, and ends the execution.
+    pub async fn run(self, run: Run, duty: Duty) {
+        let end = self.0.take_turn(run, &duty).await;
+        // The context is free for the next one before the end is told.
+        drop(self);
+        duty.end(end).await;
     }
 }
 
@@ -145,16 +181,26 @@ pub struct Contexts {
     sandbox: Arc<Sandbox>,
     reaper: Arc<Reaper>,
     specs: Vec<Spec>,
+    executions: Arc<Executions>,
+    desk: Arc<HardshipDesk>,
     list: Mutex<Vec<Arc<Context>>>,
 }
 
 impl Contexts {
     /// The default contexts, without processes.
-    pub fn new(specs: Vec<Spec>, sandbox: Arc<Sandbox>, reaper: Arc<Reaper>) -> Self {
+    pub fn new(
+        specs: Vec<Spec>,
+        sandbox: Arc<Sandbox>,
+        reaper: Arc<Reaper>,
+        executions: Arc<Executions>,
+        desk: Arc<HardshipDesk>,
+    ) -> Self {
         let contexts = Self {
             sandbox,
             reaper,
             specs,
+            executions,
+            desk,
             list: Mutex::new(Vec::new()),
         };
         for language in LISTED {
@@ -283,7 +329,11 @@ impl Contexts {
             turn: Semaphore::new(1),
             waiting: AtomicUsize::new(0),
             counter: AtomicU64::new(0),
+            desk: self.desk.clone(),
         });
+        let birth = context.birth(Origin::Jupyter, None);
+        let (lives, executions) = (context.kernel.lives(), self.executions.clone());
+        tokio::spawn(jupyter::record(lives, birth, executions, self.desk.clone()));
         list.push(context.clone());
         Ok(context)
     }
