@@ -72,6 +72,34 @@ def test_a_stock_client_and_plain_http_share_a_kernel(interpreter):
     assert [event["text"] for event in events if event["type"] == "result"] == ["42"]
 
 
+JUPYTER = """
+import glob
+from jupyter_client import BlockingKernelClient
+client = BlockingKernelClient(connection_file=glob.glob('/run/soulbox/*/connection.json')[0])
+client.load_connection_file()
+client.start_channels()
+client.wait_for_ready(timeout=60)
+print(client.execute_interactive(CODE, timeout=60, output_hook=lambda message: None)['content']['status'])
+"""
+
+
+def test_a_cell_of_a_jupyter_client_is_an_execution_too(interpreter):
+    stock = Sandbox.connect(interpreter.sandbox)
+    interpreter.run("notebook = 3")
+    for code, end, status in [("print('jupyter'); notebook", "ok", "ok"), ("1/0", "error", "error")]:
+        stock.files.write("/tmp/client.py", JUPYTER.replace("CODE", repr(code)))
+        ran = stock.commands.run("python3 /tmp/client.py", user="root", timeout=120)
+        assert ran.stdout.strip() == status
+        newest = interpreter.ask("GET", "/executions?limit=1").json()["executions"][0]
+        assert newest["origin"] == "jupyter"
+        events = interpreter.events(newest["id"])
+        assert events[-1]["end"] == end
+        kinds = [event["type"] for event in events]
+        if end == "ok":
+            assert kinds == ["number_of_executions", "stdout", "result", "end_of_execution"]
+            assert (printed(events), events[2]["text"]) == ("jupyter\n", "3")
+
+
 def test_pages_go_back_to_the_first(interpreter):
     started = [interpreter.start("1")["id"] for _ in range(3)]
     for execution in started:
