@@ -10,11 +10,15 @@ use futures_util::stream::{self, Stream};
 use soulbox_protocol::control::Hardship;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 
 /// Longest wait for the node's answer. It reads two files; a busy machine takes longer.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Longest wait of an execution for an answer that is on its way when it begins.
+const SETTLED: Duration = Duration::from_millis(500);
 
 /// What was counted since the sandbox began. Absent when nobody can say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,12 +36,34 @@ pub struct HardshipDesk {
     told: watch::Sender<(u64, Counters)>,
     /// How often was asked.
     asked: watch::Sender<u64>,
+    /// Whether an answer is on its way.
+    pending: AtomicBool,
 }
 
 impl HardshipDesk {
     /// What is known without asking.
     pub fn known(&self) -> Counters {
         self.told.borrow().1
+    }
+
+    /// Asks without waiting: something may have happened that must not be taken for new later.
+    pub fn refresh(&self) {
+        if self.asked.receiver_count() > 0 {
+            self.pending.store(true, Ordering::Release);
+            self.asked.send_modify(|asked| *asked += 1);
+        }
+    }
+
+    /// What is known, after an answer that is on its way.
+    pub async fn settled(&self) -> Counters {
+        let mut told = self.told.subscribe();
+        let before = told.borrow_and_update().0;
+        if self.pending.load(Ordering::Acquire) {
+            let answered = told.wait_for(|(number, _)| *number > before);
+            let _ = tokio::time::timeout(SETTLED, answered).await;
+            self.pending.store(false, Ordering::Release);
+        }
+        self.known()
     }
 
     /// What is so now, if somebody is there to say it; else what is known.
@@ -59,6 +85,7 @@ impl HardshipDesk {
             oom_kills: told.oom_kills,
             forks_refused: told.forks_refused,
         };
+        self.pending.store(false, Ordering::Release);
         self.told
             .send_modify(|(number, known)| (*number, *known) = (*number + 1, counters));
     }
@@ -94,6 +121,16 @@ mod tests {
         let (counters, ()) = tokio::join!(desk.fresh(), node);
         assert_eq!(counters.oom_kills, Some(1));
         assert_eq!(desk.known(), counters);
+        desk.refresh();
+        let node = async {
+            questions.next().await;
+            desk.tell(&Hardship {
+                oom_kills: Some(2),
+                forks_refused: None,
+            });
+        };
+        let (counters, ()) = tokio::join!(desk.settled(), node);
+        assert_eq!(counters.oom_kills, Some(2));
     }
 
     #[tokio::test(start_paused = true)]
