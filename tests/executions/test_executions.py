@@ -138,6 +138,19 @@ def test_interrupted_and_the_state_stays(interpreter):
     assert printed(interpreter.run("print(kept)")) == "7\n"
 
 
+def test_a_flood_that_nobody_reads_is_interrupted(interpreter):
+    execution = interpreter.start("while True: print('x' * 100_000)")["id"]
+    reader = interpreter.follow(execution)
+    reader.until("stdout")
+    # From here on nobody reads, and the kernel goes on.
+    interpreter.ask("POST", f"/executions/{execution}/interrupt")
+    shown = interpreter.state(execution, "ended")
+    reader.leave()
+    assert shown["end"] == "interrupted" and "gone" not in shown["output"]
+    newest = interpreter.events(execution, shown["output"]["events"])
+    assert newest[0]["name"] == "KeyboardInterrupt"
+
+
 def test_one_that_waits_is_ended_before_its_turn(interpreter):
     first = interpreter.start("import time; time.sleep(600)")["id"]
     interpreter.state(first, "running")

@@ -338,8 +338,7 @@ impl Inner {
                 let (bytes, to) = self.unwritten();
                 return Surplus::Write(file, bytes, to);
             }
-            let end = oldest.end_byte();
-            if self.holders.values().any(|read| *read < end) {
+            if self.is_held() {
                 return Surplus::Held;
             }
             self.drop_oldest();
@@ -378,6 +377,12 @@ impl Inner {
             };
         }
         (bytes, to)
+    }
+
+    /// Whether somebody has still to read the oldest of the tail.
+    fn is_held(&self) -> bool {
+        let end = self.tail.front().map_or(0, Chunk::end_byte);
+        self.holders.values().any(|read| *read < end)
     }
 
     fn drop_oldest(&mut self) {
@@ -453,13 +458,16 @@ impl Writer {
     async fn shrink(&self) {
         let log = &self.0;
         loop {
-            let mut read = log.read.subscribe();
             let surplus = log.lock().surplus(&log.store, &log.name);
             match surplus {
                 Surplus::None => return,
                 Surplus::Held => {
-                    // The sender lives in the log.
-                    let _ = read.changed().await;
+                    let mut read = log.read.subscribe();
+                    // It may have read just before this listened.
+                    if log.lock().is_held() {
+                        // The sender lives in the log.
+                        let _ = read.changed().await;
+                    }
                 }
                 Surplus::Write(file, bytes, to) => self.write(file, bytes, to).await,
             }

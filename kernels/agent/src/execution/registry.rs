@@ -69,6 +69,11 @@ impl Executions {
         })
     }
 
+    /// The execution of an earlier request with this key.
+    pub fn repeated(&self, key: &str, digest: &Digest) -> Result<Option<Arc<Execution>>, Conflict> {
+        self.lock().repeated(key, digest)
+    }
+
     /// Notes a new execution. With a key that is known already: that execution, and no duty.
     pub fn add(
         self: &Arc<Self>,
@@ -77,14 +82,9 @@ impl Executions {
     ) -> Result<(Arc<Execution>, Option<Duty>), Conflict> {
         let mut table = self.lock();
         if let Some((key, digest)) = &key
-            && let Some((known, number)) = table.keys.get(key)
+            && let Some(execution) = table.repeated(key, digest)?
         {
-            if known != digest {
-                return Err(Conflict::OtherRequest);
-            }
-            if let Some(execution) = table.all.get(number) {
-                return Ok((execution.clone(), None));
-            }
+            return Ok((execution, None));
         }
         table.last += 1;
         let number = table.last;
@@ -175,6 +175,18 @@ impl Executions {
     fn lock(&self) -> MutexGuard<'_, Table> {
         // The worst that a panic leaves is one entry too many.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn repeated(&self, key: &str, digest: &Digest) -> Result<Option<Arc<Execution>>, Conflict> {
+        let Some((known, number)) = self.keys.get(key) else {
+            return Ok(None);
+        };
+        if known != digest {
+            return Err(Conflict::OtherRequest);
+        }
+        Ok(self.all.get(number).cloned())
     }
 }
 

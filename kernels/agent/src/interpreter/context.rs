@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// Working directory of contexts that name none.
@@ -35,6 +35,9 @@ const MOST_CONTEXTS: usize = 64;
 
 /// Executions that may wait in one context. Each holds a request.
 const MOST_WAITING: usize = 64;
+
+/// Code that may wait or run in all contexts together, in bytes.
+const WAITING_BYTES: usize = 256 << 20;
 
 /// What a client asked for that cannot be had.
 #[derive(Debug, Error)]
@@ -59,6 +62,9 @@ pub enum ContextError {
     /// The queue is full.
     #[error("{MOST_WAITING} executions are already waiting in this context")]
     Queue,
+    /// The queues are full of code.
+    #[error("{} MiB of code are already waiting in this sandbox", WAITING_BYTES >> 20)]
+    Code,
     /// The kernel did not start.
     #[error("{0}")]
     Kernel(#[from] Loss),
@@ -81,10 +87,14 @@ pub struct Context {
     waiting: AtomicUsize,
     counter: AtomicU64,
     desk: Arc<HardshipDesk>,
+    room: Arc<Semaphore>,
 }
 
 /// A place in the queue of a context.
-pub struct Ticket(Arc<Context>);
+pub struct Ticket(
+    Arc<Context>,
+    #[allow(dead_code, reason = "held")] OwnedSemaphorePermit,
+);
 
 impl Drop for Ticket {
     fn drop(&mut self) {
@@ -114,16 +124,19 @@ impl Context {
     }
 
     /// Takes a place in the queue, if there is one and the kernel can ever run.
-    pub fn enqueue(self: &Arc<Self>) -> Result<Ticket, ContextError> {
+    pub fn enqueue(self: &Arc<Self>, code_bytes: usize) -> Result<Ticket, ContextError> {
         if let Life::Dead(loss @ Loss::Unavailable) = self.kernel.life() {
             return Err(ContextError::Kernel(loss));
         }
+        let bytes = u32::try_from(code_bytes).map_err(|_| ContextError::Code)?;
+        let room = self.room.clone().try_acquire_many_owned(bytes);
+        let room = room.map_err(|_| ContextError::Code)?;
         let grow = |waiting| (waiting < MOST_WAITING).then_some(waiting + 1);
         match self
             .waiting
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, grow)
         {
-            Ok(_) => Ok(Ticket(self.clone())),
+            Ok(_) => Ok(Ticket(self.clone(), room)),
             Err(_) => Err(ContextError::Queue),
         }
     }
@@ -183,6 +196,8 @@ pub struct Contexts {
     specs: Vec<Spec>,
     executions: Arc<Executions>,
     desk: Arc<HardshipDesk>,
+    /// Room for code.
+    room: Arc<Semaphore>,
     list: Mutex<Vec<Arc<Context>>>,
 }
 
@@ -201,6 +216,7 @@ impl Contexts {
             specs,
             executions,
             desk,
+            room: Arc::new(Semaphore::new(WAITING_BYTES)),
             list: Mutex::new(Vec::new()),
         };
         for language in LISTED {
@@ -330,6 +346,7 @@ impl Contexts {
             waiting: AtomicUsize::new(0),
             counter: AtomicU64::new(0),
             desk: self.desk.clone(),
+            room: self.room.clone(),
         });
         let birth = context.birth(Origin::Jupyter, None);
         let (lives, executions) = (context.kernel.lives(), self.executions.clone());

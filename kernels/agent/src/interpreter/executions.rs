@@ -109,6 +109,31 @@ async fn start(
     }
     let attach = std::mem::take(&mut asked.attach);
     let key = key.map(|key| (key, digest(&asked)));
+    // First of all, since the context of the earlier request may be gone or full by now.
+    let earlier = match &key {
+        Some((key, digest)) => interpreter.executions.repeated(key, digest)?,
+        None => None,
+    };
+    let (execution, status) = match earlier {
+        Some(execution) => (execution, StatusCode::OK),
+        None => begin(&interpreter, asked, key)?,
+    };
+    if attach {
+        return Ok(streamed(execution, 1, &headers, true));
+    }
+    let headers = [
+        (header::LOCATION, format!("/executions/{}", execution.id())),
+        (EXECUTION_ID, execution.id().to_owned()),
+    ];
+    Ok((status, headers, Json(execution.shown())).into_response())
+}
+
+/// Starts a new execution, or finds that of another request that came at the same time.
+fn begin(
+    interpreter: &Interpreter,
+    asked: Start,
+    key: Option<(String, Digest)>,
+) -> Result<(Arc<Execution>, StatusCode), Refusal> {
     let env = asked.env_vars.unwrap_or_default();
     let context = context(
         &interpreter.contexts,
@@ -116,27 +141,15 @@ async fn start(
         asked.language.as_deref(),
         &env,
     )?;
-    let ticket = context.enqueue()?;
+    let ticket = context.enqueue(asked.code.len())?;
     let birth = context.birth(Origin::Executions, asked.deadline_seconds);
     let (execution, duty) = interpreter.executions.add(birth, key)?;
-    let created = duty.is_some();
-    if let Some(duty) = duty {
-        let code = asked.code;
-        tokio::spawn(ticket.run(Run { code, env }, duty));
-    }
-    if attach {
-        return Ok(streamed(execution, 1, &headers, true));
-    }
-    let status = if created {
-        StatusCode::CREATED
-    } else {
-        StatusCode::OK
+    let Some(duty) = duty else {
+        return Ok((execution, StatusCode::OK));
     };
-    let headers = [
-        (header::LOCATION, format!("/executions/{}", execution.id())),
-        (EXECUTION_ID, execution.id().to_owned()),
-    ];
-    Ok((status, headers, Json(execution.shown())).into_response())
+    let code = asked.code;
+    tokio::spawn(ticket.run(Run { code, env }, duty));
+    Ok((execution, StatusCode::CREATED))
 }
 
 /// The client's key, from the header or the body.

@@ -97,7 +97,7 @@ async fn execute(
         asked.language.as_deref(),
         &env,
     )?;
-    let ticket = context.enqueue()?;
+    let ticket = context.enqueue(asked.code.len())?;
     let birth = context.birth(Origin::E2b, None);
     let (execution, duty) = interpreter.executions.add(birth, None)?;
     let id = execution.id().to_owned();
