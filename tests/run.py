@@ -160,6 +160,7 @@ def stories(tier: str) -> dict[str, Callable[[], Tally]]:
     rest = [
         "tests/e2b/javascript",
         "tests/http",
+        "tests/executions",
         "tests/ports",
         "tests/cli",
         "tests/tls",
