@@ -8,6 +8,7 @@
 
 pub mod connection;
 pub mod fanout;
+pub mod forker;
 pub mod launch;
 pub mod link;
 pub mod loss;
@@ -15,12 +16,14 @@ pub mod message;
 pub mod request;
 pub mod spec;
 mod supervisor;
+mod wire;
 pub mod zmq;
 mod zmtp;
 
 use crate::process::reaper::Reaper;
 use crate::sandbox::{Identity, Sandbox};
 use fanout::Channel;
+use forker::Forker;
 use link::Link;
 use loss::Loss;
 use request::Environment;
@@ -53,6 +56,9 @@ pub struct Config {
     pub sandbox: Arc<Sandbox>,
     /// Who waits for its process.
     pub reaper: Arc<Reaper>,
+    /// Who forks its processes, where its kernelspec has one. Without it, or while it is not
+    /// ready, processes are started from the beginning.
+    pub forker: Option<Arc<Forker>>,
     /// Whether the first process is started ahead of its use, and should warm itself up.
     pub ahead: bool,
 }

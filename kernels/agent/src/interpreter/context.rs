@@ -5,12 +5,14 @@
 
 use super::answer::Lines;
 use super::execution::{self, Run};
+use crate::kernel::forker::Forker;
 use crate::kernel::loss::Loss;
 use crate::kernel::spec::Spec;
 use crate::kernel::{Config, Kernel, Life, START_DEADLINE};
 use crate::process::reaper::Reaper;
 use crate::sandbox::Sandbox;
 use serde::Serialize;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -145,16 +147,23 @@ pub struct Contexts {
     sandbox: Arc<Sandbox>,
     reaper: Arc<Reaper>,
     specs: Vec<Spec>,
+    /// Of the languages that have one, by name.
+    forkers: HashMap<String, Arc<Forker>>,
     list: Mutex<Vec<Arc<Context>>>,
 }
 
 impl Contexts {
     /// The default contexts, without processes.
     pub fn new(specs: Vec<Spec>, sandbox: Arc<Sandbox>, reaper: Arc<Reaper>) -> Self {
+        let forkers = specs
+            .iter()
+            .filter_map(|spec| Some((spec.name.clone(), Forker::of(spec, &reaper)?)))
+            .collect();
         let contexts = Self {
             sandbox,
             reaper,
             specs,
+            forkers,
             list: Mutex::new(Vec::new()),
         };
         for language in LISTED {
@@ -274,6 +283,7 @@ impl Contexts {
             cwd: directory,
             sandbox: self.sandbox.clone(),
             reaper: self.reaper.clone(),
+            forker: self.forkers.get(&spec.name).cloned(),
             ahead: is_default && spec.name == DEFAULT_LANGUAGE,
         });
         let context = Arc::new(Context {

@@ -49,6 +49,8 @@ fn kernelspec() -> Value {
     let mut spec: Value = serde_json::from_str(&text).unwrap();
     spec["argv"][0] = json!(python);
     spec["argv"][1] = json!(ours.join("launch.py"));
+    spec["metadata"]["soulbox"]["fork_argv"] =
+        json!([python, ours.join("launch.py"), "--fork-server"]);
     spec
 }
 

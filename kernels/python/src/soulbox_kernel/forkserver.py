@@ -1,7 +1,7 @@
 """The warmed process: imports and exercises everything once, then forks kernels on request.
 
 It speaks with the agent on descriptor 0, a socket that keeps messages apart: `{"fork": {...}}` with
-three descriptors (the kernel's two wires and its console) is answered by `{"pid": n}`; the end of a
+three descriptors (the kernel's two wires and its console) is answered by `{"id": i, "pid": n}`; the end of a
 kernel is told as `{"exit": n, "status": s}`, and the kernel stays a zombie until `{"reap": n}`, so
 that the agent never signals a number that is somebody else's by now. It has one thread, reads
 nothing that a user of the sandbox chose, and never runs a user's code.
@@ -80,12 +80,12 @@ class Server:
                 if not message:
                     return None
                 request = json.loads(message)
-                if "fork" in request and self._fork(descriptors):
+                if "fork" in request and self._fork(request["fork"]["id"], descriptors):
                     return request["fork"], descriptors
                 if "reap" in request:
                     self._reap(request["reap"])
 
-    def _fork(self, descriptors: list[int]) -> bool:
+    def _fork(self, number: int, descriptors: list[int]) -> bool:
         """Forks; whether this is the child."""
         pid = os.fork()
         if pid == 0:
@@ -94,7 +94,7 @@ class Server:
         for descriptor in descriptors:
             os.close(descriptor)
         self._children.add(pid)
-        self._tell({"pid": pid})
+        self._tell({"id": number, "pid": pid})
         return False
 
     def _leave(self) -> None:
