@@ -130,6 +130,8 @@ def _live(
     kernel: WireKernel, added: dict[str, str], request: dict[str, Any], descriptors: list[int]
 ) -> None:
     """The child's side: becomes a kernel, and serves until it is shut down."""
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)
     cells, control, console = descriptors
     for standard in (1, 2):
         os.dup2(console, standard)

@@ -49,6 +49,8 @@ class Interrupts:
             yield
             return
         self._taken = False
+        # A user's own handler may have thrown the last cell out of a held region.
+        self._held.depth, self._held.late = 0, False
         self._cells += 1
         self._cell = self._cells
         signal.signal(signal.SIGINT, self._raise)

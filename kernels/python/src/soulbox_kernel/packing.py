@@ -11,17 +11,21 @@ import json
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
+from jupyter_client.jsonutil import json_default
 from jupyter_client.session import json_packer
 
 
 def pack(content: Any) -> bytes:
-    """JSON in UTF-8."""
+    """JSON in UTF-8, or with escapes where there is no UTF-8."""
     try:
-        return json_packer(content)
+        text = json.dumps(content, default=json_default, ensure_ascii=False, allow_nan=False)
+        return text.encode()
     except UnicodeEncodeError:
-        from jupyter_client.jsonutil import json_default
-
         return json.dumps(content, default=json_default, allow_nan=False).encode()
+    except (TypeError, ValueError):
+        # It cleans what is no JSON. Not asked first, for it takes any exception for that, even
+        # one of a signal's handler.
+        return json_packer(content)
 
 
 def stream_content(name: str, text: str) -> bytes:

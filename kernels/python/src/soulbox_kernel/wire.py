@@ -27,6 +27,9 @@ HEAD = struct.Struct("<BH")
 READ = 256 << 10
 #: Milliseconds of one wait for room; a wait is repeated, this only bounds a missed wake-up.
 WAIT = 1000
+#: Milliseconds for the rest of a message that has begun, and for one that is only on its way.
+REST = 1000
+SETTLE = 2
 #: Whole messages of the attendant that may wait for the socket before it takes on no more.
 MOST_ASIDE = 256
 
@@ -42,6 +45,11 @@ class Frames:
 
     def __init__(self) -> None:
         self._rest = bytearray()
+
+    @property
+    def partial(self) -> bool:
+        """Whether a message has begun and not ended."""
+        return bool(self._rest)
 
     def feed(self, data: bytes) -> Iterator[tuple[int, list[bytes]]]:
         rest = self._rest
@@ -105,6 +113,15 @@ class Wire:
         if not data:
             raise EOFError
         return list(self._frames.feed(data))
+
+    def receive_waiting(self) -> list[tuple[int, list[bytes]]]:
+        """Everything that the agent has sent so far, or has begun to send."""
+        more = select.poll()
+        more.register(self._socket, select.POLLIN)
+        messages = self.receive()
+        while more.poll(REST if self._frames.partial else SETTLE):
+            messages += self.receive()
+        return messages
 
     # Sending
 

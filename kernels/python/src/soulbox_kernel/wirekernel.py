@@ -15,6 +15,7 @@ import selectors
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import zmq
@@ -104,8 +105,11 @@ class WireKernel(SoulboxKernel):
         self._publish_status("starting", "shell")
 
     def _receive(self) -> None:
+        self._take(self._cells.receive)
+
+    def _take(self, receive: Callable[[], list[tuple[int, list[bytes]]]]) -> None:
         try:
-            messages = self._cells.receive()
+            messages = receive()
         except EOFError:
             os._exit(0)
         for channel, parts in messages:
@@ -127,7 +131,7 @@ class WireKernel(SoulboxKernel):
     def _abort_queues(self, subshell_id: str | None = None) -> None:
         self._aborting = True
         # What was sent before the error is on this side of the sign; what comes later is not.
-        self._receive()
+        self._take(self._cells.receive_waiting)
         self._enqueue([zmq.Frame(STOP_ABORTING)])
 
     def _input_request(self, prompt: str, ident: Any, parent: Any, password: bool = False) -> str:

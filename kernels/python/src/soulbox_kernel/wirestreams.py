@@ -57,6 +57,7 @@ class WireStream(OutStream):
         self._parts: list[str] = []
         self._length = 0
         self._owner: dict[str, Any] = {}
+        self._packed_owner = (self._owner, b"{}")
         self._sent_at = 0.0
         self._due = False
 
@@ -144,9 +145,12 @@ class WireStream(OutStream):
         with self._lock:
             if not self._parts:
                 return None
-            data = self._frame("".join(self._parts))
-            self._parts.clear()
-            self._length = 0
+            # A handler of the user's may print in between; that stays for the next message.
+            count = len(self._parts)
+            text = "".join(self._parts[:count])
+            data = self._frame(text)
+            del self._parts[:count]
+            self._length = max(0, self._length - len(text))
             self._sent_at = time.monotonic()
             return data
 
@@ -159,12 +163,13 @@ class WireStream(OutStream):
                 if message is None:
                     return None
             return packed(IOPUB, session.serialize(message, self.topic))
-        pack = session.pack
-        header = pack(session.msg_header("stream"))
+        header = session.pack(session.msg_header("stream"))
+        if self._packed_owner[0] is not self._owner:
+            self._packed_owner = (self._owner, session.pack(self._owner))
         content = stream_content(self.name, text)
-        return packed(
-            IOPUB, (self.topic, DELIMITER, b"", header, pack(self._owner), b"{}", content)
-        )
+        signature = b""
+        parts = (self.topic, DELIMITER, signature, header, self._packed_owner[1], b"{}", content)
+        return packed(IOPUB, parts)
 
     def _write_to_pipe(self, string: str) -> int:
         # A child of the user's code: its output takes the way of every child's.
