@@ -60,6 +60,21 @@ impl Agent {
         Self::with_spec(kernelspec()).await
     }
 
+    /// Starts one whose Python kernel is the stock process over ZeroMQ, never a fork.
+    pub async fn unforked() -> Self {
+        let mut spec = kernelspec();
+        spec["metadata"]["soulbox"]["fork_argv"] = json!([]);
+        let agent = Self::with_spec(spec).await;
+        agent.ready().await;
+        agent.claim(json!({"GREETING": "hello"})).await;
+        agent
+    }
+
+    /// One of each kind: what clients see must not differ.
+    pub async fn both() -> [Self; 2] {
+        [Self::start().await, Self::unforked().await]
+    }
+
     /// Starts one with another kernelspec for Python.
     pub async fn with_spec(spec: Value) -> Self {
         let kernels = tempfile::tempdir().unwrap();

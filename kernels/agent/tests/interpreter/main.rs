@@ -11,3 +11,4 @@ mod executions;
 mod harness;
 mod requests;
 mod streams;
+mod transports;
