@@ -1,10 +1,11 @@
 """The warmed process: imports and exercises everything once, then forks kernels on request.
 
-It speaks with the agent on descriptor 0, a socket that keeps messages apart: `{"fork": {...}}` with
-three descriptors (the kernel's two wires and its console) is answered by `{"id": i, "pid": n}`; the end of a
-kernel is told as `{"exit": n, "status": s}`, and the kernel stays a zombie until `{"reap": n}`, so
-that the agent never signals a number that is somebody else's by now. It has one thread, reads
-nothing that a user of the sandbox chose, and never runs a user's code.
+It speaks with the agent on descriptor 0, a socket that keeps messages apart. `{"fork": {"id": i}}`
+with three descriptors (the kernel's two wires and its console) is answered by
+`{"id": i, "pid": n}`. The end of a kernel is told as `{"exit": n, "status": s}`, and the kernel
+stays a zombie until `{"reap": n}`, so that the agent never signals a number that is somebody
+else's by now. It has one thread, reads nothing that a user of the sandbox chose, and never runs a
+user's code.
 """
 
 from __future__ import annotations
