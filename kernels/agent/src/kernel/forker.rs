@@ -40,8 +40,9 @@ const FORK_DEADLINE: Duration = Duration::from_secs(10);
 /// First pause before a process that ended is started again; it doubles with every quick end.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// Longest such pause. Each start costs seconds of processor time.
-const AGAIN_LATEST: Duration = Duration::from_secs(60);
+/// Quick ends in a row after which nothing is started before somebody asks. Each start costs
+/// seconds of processor time.
+const QUICK_ENDS: u32 = 5;
 
 /// A process that lived this long was not a quick end.
 const LIVED: Duration = Duration::from_secs(30);
@@ -172,9 +173,9 @@ impl Forker {
     }
 }
 
-/// Runs one process after the other.
+/// Runs one process after the other, until it is no use.
 async fn keep(shared: Arc<Shared>) {
-    let mut pause = AGAIN;
+    let (mut pause, mut quick) = (AGAIN, 0);
     loop {
         shared.state.send_replace(State::Warming);
         let begun = Instant::now();
@@ -187,7 +188,7 @@ async fn keep(shared: Arc<Shared>) {
         }
         shared.state.send_replace(State::Down);
         if begun.elapsed() >= LIVED {
-            pause = AGAIN;
+            (pause, quick) = (AGAIN, 0);
         }
         tracing::warn!(
             ?exit,
@@ -195,7 +196,12 @@ async fn keep(shared: Arc<Shared>) {
             "the warmed process was lost"
         );
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(AGAIN_LATEST);
+        (pause, quick) = (pause * 2, quick + 1);
+        if quick == QUICK_ENDS {
+            // Whoever wants a fork next has it tried again.
+            shared.kept.store(false, Ordering::Release);
+            return;
+        }
     }
 }
 
