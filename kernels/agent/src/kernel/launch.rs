@@ -52,6 +52,7 @@ pub fn launch(
     connection: &Connection,
     cwd: &Path,
     identity: &Identity,
+    own: &BTreeMap<String, String>,
     warm: bool,
     reaper: &Arc<Reaper>,
 ) -> io::Result<(Child, Console)> {
@@ -66,7 +67,7 @@ pub fn launch(
         &[]
     };
     let argv = spec.argv.iter().chain(further).map(place).collect();
-    let env = environment(spec, identity);
+    let env = environment(spec, identity, own);
     start(argv, null()?, cwd, env, reaper)
 }
 
@@ -77,7 +78,7 @@ pub fn launch_forker(
     agent: OwnedFd,
     reaper: &Arc<Reaper>,
 ) -> io::Result<(Child, Console)> {
-    let env = environment(spec, &Identity::default());
+    let env = environment(spec, &Identity::default(), &BTreeMap::new());
     let argv = spec.beyond.fork_argv.clone();
     start(argv, agent, Path::new("/"), env, reaper)
 }
@@ -118,8 +119,12 @@ pub fn console() -> io::Result<(Console, OwnedFd)> {
     Ok((console, writer.into()))
 }
 
-/// The whole environment of a kernel: defaults, the kernelspec's, the sandbox's.
-pub fn environment(spec: &Spec, identity: &Identity) -> BTreeMap<String, String> {
+/// The whole environment of a kernel: defaults, the kernelspec's, the sandbox's, its own.
+pub fn environment(
+    spec: &Spec,
+    identity: &Identity,
+    own: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
     let home = root().home.to_string_lossy().into_owned();
     let defaults = [
         ("PATH", DEFAULT_PATH),
@@ -135,6 +140,7 @@ pub fn environment(spec: &Spec, identity: &Identity) -> BTreeMap<String, String>
         .collect();
     env.extend(spec.env.clone());
     env.extend(identity.env.clone());
+    env.extend(own.clone());
     // As the first process the agent takes everything with it. Elsewhere, in tests, a kernel
     // is told whom to follow.
     if std::process::id() != 1 {

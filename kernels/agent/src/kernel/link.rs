@@ -4,10 +4,11 @@
 //! with the reason, every client's queue ends, and a restarted kernel has another link, so a
 //! message can never reach the wrong incarnation.
 
+use super::audience::Audience;
 use super::connection::Connection;
 use super::fanout::{Attachment, Channel, Fanout, Hears, Incoming};
 use super::loss::Loss;
-use super::message::Key;
+use super::message::{Key, Message};
 use super::request::{self, Request};
 use super::spec::InterruptMode;
 use super::wire;
@@ -68,6 +69,13 @@ impl Sender {
             Self::Wire(channel, sender) => sender.send(*channel, frames).await,
         }
     }
+
+    async fn send_patiently(&self, frames: &[Bytes]) -> Result<(), SocketError> {
+        match self {
+            Self::Zmq(sender) => sender.send_patiently(frames).await,
+            Self::Wire(channel, sender) => sender.send_patiently(*channel, frames).await,
+        }
+    }
 }
 
 /// One stream from the kernel.
@@ -124,6 +132,7 @@ impl Link {
         connection: Connection,
         child: Arc<Child>,
         interrupt: InterruptMode,
+        audience: Arc<Audience>,
         until: Instant,
     ) -> Result<Self, SocketError> {
         let key = connection.key();
@@ -141,7 +150,14 @@ impl Link {
             Reader::Zmq(Channel::Stdin, questions),
         ];
         let [shell, control, stdin] = [shell, control, stdin].map(Sender::Zmq);
-        let mut link = Self::over(key, [shell, control, stdin], readers, child, interrupt);
+        let mut link = Self::over(
+            key,
+            [shell, control, stdin],
+            readers,
+            child,
+            interrupt,
+            audience,
+        );
         link._sockets = Some((subscription, connection));
         Ok(link)
     }
@@ -153,6 +169,7 @@ impl Link {
         control: UnixStream,
         child: Arc<Child>,
         interrupt: InterruptMode,
+        audience: Arc<Audience>,
     ) -> Self {
         let (answers, requests) = wire::split(cells, &[Channel::Shell, Channel::Iopub]);
         let (asides, orders) = wire::split(control, &[Channel::Control, Channel::Stdin]);
@@ -163,7 +180,7 @@ impl Link {
             Sender::Wire(Channel::Stdin, orders),
         ];
         let readers = vec![Reader::Wire(answers), Reader::Wire(asides)];
-        Self::over(Key::none(), senders, readers, child, interrupt)
+        Self::over(Key::none(), senders, readers, child, interrupt, audience)
     }
 
     fn over(
@@ -172,8 +189,9 @@ impl Link {
         streams: Vec<Reader>,
         child: Arc<Child>,
         interrupt: InterruptMode,
+        audience: Arc<Audience>,
     ) -> Self {
-        let fanout = Arc::new(Fanout::default());
+        let fanout = Arc::new(Fanout::new(audience));
         let traffic = Arc::new(Traffic::default());
         let count = streams.len();
         let mut readers = JoinSet::new();
@@ -214,6 +232,17 @@ impl Link {
             Channel::Control => self.control.send(&frames).await,
             Channel::Stdin => self.stdin.send(&frames).await,
             _ => self.shell.send(&frames).await,
+        }
+    }
+
+    /// Sends a message of a client who is known elsewhere, however long the kernel takes to
+    /// take it. Not to be given up in the middle, which would end the channel for everybody.
+    pub async fn pass(&self, channel: Channel, message: &Message) -> Result<(), SocketError> {
+        let frames = self.key.frames(message);
+        match channel {
+            Channel::Control => self.control.send_patiently(&frames).await,
+            Channel::Stdin => self.stdin.send_patiently(&frames).await,
+            Channel::Shell | Channel::Iopub => self.shell.send_patiently(&frames).await,
         }
     }
 

@@ -53,7 +53,12 @@ struct Running {
 }
 
 /// Lives as long as the kernel's handles.
-pub async fn supervise(shared: Arc<Shared>, mut commands: mpsc::Receiver<Command>) {
+pub async fn supervise(shared: Arc<Shared>, commands: mpsc::Receiver<Command>) {
+    keep_alive(&shared, commands).await;
+    shared.audience.dismiss();
+}
+
+async fn keep_alive(shared: &Arc<Shared>, mut commands: mpsc::Receiver<Command>) {
     let mut failures = 0;
     let mut ahead = shared.config.ahead;
     'asleep: loop {
@@ -74,7 +79,7 @@ pub async fn supervise(shared: Arc<Shared>, mut commands: mpsc::Receiver<Command
             let running = Mutex::new(Running::default());
             let begun = Instant::now();
             let loss = tokio::select! {
-                loss = incarnation(&shared, ahead, &running) => loss,
+                loss = incarnation(shared, ahead, &running) => loss,
                 command = order(&mut commands) => {
                     let loss = if matches!(command, Some(Command::Restart(_))) { Loss::Restarted } else { Loss::Removed };
                     let next = if loss == Loss::Restarted { Life::Restarting } else { Life::Dead(Loss::Removed) };
@@ -104,12 +109,14 @@ pub async fn supervise(shared: Arc<Shared>, mut commands: mpsc::Receiver<Command
             if loss == Loss::Unavailable || failures > RESTARTS {
                 tracing::warn!(kernel = %shared.config.spec.name, %loss, "a kernel is dead");
                 shared.life.send_replace(Life::Dead(loss));
+                shared.audience.dismiss();
                 // Whoever asks for it again gets one try, not five.
                 failures = RESTARTS;
                 continue 'asleep;
             }
             tracing::warn!(kernel = %shared.config.spec.name, %loss, "a kernel was lost and starts again");
             shared.life.send_replace(Life::Restarting);
+            shared.audience.announce("restarting");
         }
     }
 }
@@ -185,7 +192,7 @@ async fn born(
 ) -> Result<(Arc<Link>, Console), Loss> {
     let config = &shared.config;
     let identity = config.sandbox.identity();
-    let mut env = launch::environment(&config.spec, &identity);
+    let mut env = launch::environment(&config.spec, &identity, &config.env);
     // It ends with its wires, and needs nobody to watch.
     env.remove(launch::PARENT);
     let birth = Birth {
@@ -204,7 +211,8 @@ async fn born(
     let child = Arc::new(child);
     note(running, |running| running.child = Some(child.clone()));
     told.map_err(|_| Loss::Broken)?;
-    let link = Link::wired(cells, control, child, config.spec.interrupt);
+    let audience = shared.audience.clone();
+    let link = Link::wired(cells, control, child, config.spec.interrupt, audience);
     answering(shared, async { Ok(link) }, &console, until, running).await
 }
 
@@ -226,6 +234,7 @@ async fn started(
         &connection,
         &config.cwd,
         &identity,
+        &config.env,
         ahead,
         &config.reaper,
     )
@@ -233,7 +242,8 @@ async fn started(
     *shared.applied.lock().await = identity;
     let child = Arc::new(child);
     note(running, |running| running.child = Some(child.clone()));
-    let link = Link::connect(connection, child, config.spec.interrupt, until);
+    let audience = shared.audience.clone();
+    let link = Link::connect(connection, child, config.spec.interrupt, audience, until);
     answering(shared, link, &console, until, running).await
 }
 

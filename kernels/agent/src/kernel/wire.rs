@@ -82,20 +82,26 @@ async fn write(
 impl Sender {
     /// Hands a message over; it is sent when the kernel reads.
     pub async fn send(&self, channel: Channel, parts: &[Bytes]) -> Result<(), SocketError> {
+        match tokio::time::timeout(SEND_DEADLINE, self.send_patiently(channel, parts)).await {
+            Ok(sent) => sent,
+            Err(_) => Err(SocketError::Stuck),
+        }
+    }
+
+    /// The same, however long there is no room for it.
+    pub async fn send_patiently(
+        &self,
+        channel: Channel,
+        parts: &[Bytes],
+    ) -> Result<(), SocketError> {
         let frame = frame(channel, parts)?;
         let bytes = u32::try_from(frame.len())
             .unwrap_or(QUEUE_BYTES)
             .min(QUEUE_BYTES);
         let gone = || SocketError::Broken(io::ErrorKind::BrokenPipe.into());
-        let hand_over = async {
-            let room = self.room.clone().acquire_many_owned(bytes).await;
-            let room = room.map_err(|_| gone())?;
-            self.queue.send((frame, room)).await.map_err(|_| gone())
-        };
-        match tokio::time::timeout(SEND_DEADLINE, hand_over).await {
-            Ok(sent) => sent,
-            Err(_) => Err(SocketError::Stuck),
-        }
+        let room = self.room.clone().acquire_many_owned(bytes).await;
+        let room = room.map_err(|_| gone())?;
+        self.queue.send((frame, room)).await.map_err(|_| gone())
     }
 }
 
