@@ -7,6 +7,7 @@ use crate::execution::registry::{Duty, Executions};
 use crate::execution::run::{self, Run};
 use crate::execution::{Birth, End, Stop, jupyter};
 use crate::hardship::HardshipDesk;
+use crate::kernel::forker::Forker;
 use crate::kernel::loss::Loss;
 use crate::kernel::spec::Spec;
 use crate::kernel::{Config, Kernel, Life, START_DEADLINE};
@@ -14,7 +15,7 @@ use crate::process::reaper::Reaper;
 use crate::sandbox::Sandbox;
 use serde::Serialize;
 use soulbox_protocol::execution::Origin;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -230,6 +231,8 @@ pub struct Contexts {
     desk: Arc<HardshipDesk>,
     /// Room for code.
     room: Arc<Semaphore>,
+    /// Of the languages that have one, by name.
+    forkers: HashMap<String, Arc<Forker>>,
     list: Mutex<Vec<Arc<Context>>>,
 }
 
@@ -242,6 +245,10 @@ impl Contexts {
         executions: Arc<Executions>,
         desk: Arc<HardshipDesk>,
     ) -> Self {
+        let forkers = specs
+            .iter()
+            .filter_map(|spec| Some((spec.name.clone(), Forker::of(spec, &reaper)?)))
+            .collect();
         let contexts = Self {
             sandbox,
             reaper,
@@ -249,6 +256,7 @@ impl Contexts {
             executions,
             desk,
             room: Arc::new(Semaphore::new(WAITING_BYTES)),
+            forkers,
             list: Mutex::new(Vec::new()),
         };
         for language in LISTED {
@@ -402,6 +410,7 @@ impl Contexts {
             env,
             sandbox: self.sandbox.clone(),
             reaper: self.reaper.clone(),
+            forker: self.forkers.get(&spec.name).cloned(),
             ahead: is_default && spec.name == DEFAULT_LANGUAGE,
         });
         let context = Arc::new(Context {

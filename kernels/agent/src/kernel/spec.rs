@@ -37,6 +37,8 @@ pub struct Beyond {
     pub execute_env: bool,
     /// Arguments to append when it is started ahead of its first use.
     pub warm_argv: Vec<String>,
+    /// Command of the process that forks kernels which speak over wires, where there is one.
+    pub fork_argv: Vec<String>,
     /// Exit status that says that the image lacks what it needs; starting again is no use.
     pub exit_no_kernel: Option<i32>,
 }

@@ -12,3 +12,4 @@ mod harness;
 mod objects;
 mod requests;
 mod streams;
+mod transports;
