@@ -13,6 +13,7 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from soulbox_host.runner import BadVariableError, Done, Event, Failure, Pipes, Runner, Variables
 
@@ -39,7 +40,7 @@ class Bash(Runner):
     """One shell."""
 
     resources = "bash"
-    language_info = {
+    language_info: ClassVar = {
         "name": "bash",
         "mimetype": "text/x-sh",
         "file_extension": ".sh",
@@ -53,10 +54,12 @@ class Bash(Runner):
         self._changes: dict[str, str | None] = {}
         self._said = b""
         self._request = os.memfd_create("cell")
-        self.channel, status = os.pipe()
-        os.set_blocking(self.channel, False)
+        self._channel, status = os.pipe()
+        self.channels = [self._channel]
+        os.set_blocking(self._channel, False)
         self.pipes = Pipes.make()
-        ours = dict(zip((STDOUT, STDERR), self.pipes.theirs)) | {REQUEST: self._request, STATUS: status}
+        ours = {REQUEST: self._request, STATUS: status}
+        ours |= dict(zip((STDOUT, STDERR), self.pipes.theirs, strict=True))
 
         for number, source in ours.items():
             os.dup2(source, number, inheritable=False)
@@ -82,7 +85,9 @@ class Bash(Runner):
             raise BadVariableError("the code holds a NUL character")
         self._number += 1
         self._waited = None
-        lasting = {name: value for name, value in self._changes.items() if NAME.fullmatch(name) and name not in OWN}
+        lasting = {
+            name: value for name, value in self._changes.items() if NAME.fullmatch(name) and name not in OWN
+        }
         self._changes = {}
         gone = [name for name, value in lasting.items() if value is None]
         kept = [text for name, value in lasting.items() if value is not None for text in (name, value)]
@@ -99,7 +104,7 @@ class Bash(Runner):
 
     def events(self) -> Iterator[Event]:
         try:
-            data = os.read(self.channel, STATUS_BYTES)
+            data = os.read(self._channel, STATUS_BYTES)
             self._said += data
             self.closed = not data
         except BlockingIOError:
@@ -152,5 +157,3 @@ def failed(status: int) -> Failure | None:
     else:
         why = f"The last command ended with exit status {status}"
     return Failure("ExitStatus", str(status), [why])
-
-

@@ -17,12 +17,19 @@ from typing import Any
 import zmq
 
 from soulbox_host.bash import Bash
+from soulbox_host.jupyter import Java, R
 from soulbox_host.node import JavaScript, TypeScript
 from soulbox_host.output import Output
-from soulbox_host.runner import BadVariableError, Display, Done, Failure, Left, Runner
+from soulbox_host.runner import BadVariableError, Display, Done, Failure, Left, Runner, Text
 from soulbox_host.wire import PROTOCOL, Request, Wire
 
-LANGUAGES: Mapping[str, type[Runner]] = {"bash": Bash, "javascript": JavaScript, "typescript": TypeScript}
+LANGUAGES: Mapping[str, type[Runner]] = {
+    "bash": Bash,
+    "javascript": JavaScript,
+    "typescript": TypeScript,
+    "r": R,
+    "java": Java,
+}
 
 #: Milliseconds between two looks at the runner while a cell runs, besides what wakes the loop.
 TICK = 100
@@ -67,7 +74,8 @@ class Host:
             if out and not self._cell:
                 poller.register(wire.shell, zmq.POLLIN)
             if out and self._runner:
-                poller.register(self._runner.channel, zmq.POLLIN)
+                for channel in self._runner.channels:
+                    poller.register(channel, zmq.POLLIN)
                 for output in self._outputs:
                     if not output.ended:
                         poller.register(output.descriptor, zmq.POLLIN)
@@ -80,9 +88,8 @@ class Host:
                 return
             if out and self._runner:
                 self._listen(self._runner)
-            if wire.shell in ready and not self._cell:
-                if self._serve():
-                    return
+            if wire.shell in ready and not self._cell and self._serve():
+                return
 
     # Clients
 
@@ -196,6 +203,8 @@ class Host:
                     kind = "execute_result" if main else "display_data"
                     count = {"execution_count": self._count} if main else {}
                     self._publish(kind, {"data": data, "metadata": {}, **count})
+                case Text(name, text):
+                    self._publish("stream", {"name": name, "text": text})
                 case Done(failure):
                     self._finish(failure)
                 case Left(status):
@@ -217,7 +226,12 @@ class Host:
             if text := output.rest():
                 self._publish("stream", {"name": output.name, "text": text})
         self._cell = None
-        reply: dict[str, Any] = {"status": "ok", "execution_count": self._count, "payload": [], "user_expressions": {}}
+        reply: dict[str, Any] = {
+            "status": "ok",
+            "execution_count": self._count,
+            "payload": [],
+            "user_expressions": {},
+        }
         if failure:
             error = {"ename": failure.name, "evalue": failure.value, "traceback": failure.traceback}
             if not self._silent:
@@ -236,7 +250,9 @@ class Host:
                 self._ask(wire.shell, request)
                 continue
             wire.publish(request, "status", {"execution_state": "busy"})
-            wire.reply(wire.shell, request, "execute_reply", {"status": "aborted", "execution_count": self._count})
+            wire.reply(
+                wire.shell, request, "execute_reply", {"status": "aborted", "execution_count": self._count}
+            )
             wire.publish(request, "status", {"execution_state": "idle"})
 
     def _publish(self, kind: str, content: Mapping[str, Any]) -> None:
@@ -269,7 +285,11 @@ def _ended(language: str, status: int) -> Failure | None:
         return None
     how = f"by {signal.Signals(-status).name}" if status < 0 else f"with exit status {status}"
     value = str(status if status > 0 else 128 - status)
-    return Failure("ExitStatus", value, [f"The process of this {language} context ended {how}; the next cell starts a new one"])
+    return Failure(
+        "ExitStatus",
+        value,
+        [f"The process of this {language} context ended {how}; the next cell starts a new one"],
+    )
 
 
 def main(language: str, connection_file: str) -> None:

@@ -11,8 +11,19 @@ import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import ClassVar
 
-from soulbox_host.runner import BadVariableError, Display, Done, Event, Failure, Left, Pipes, Runner, Variables
+from soulbox_host.runner import (
+    BadVariableError,
+    Display,
+    Done,
+    Event,
+    Failure,
+    Left,
+    Pipes,
+    Runner,
+    Variables,
+)
 
 #: Descriptors of the runner, in the order of its arguments.
 REQUEST, EVENTS, INTERRUPT = 201, 202, 203
@@ -27,7 +38,7 @@ class JavaScript(Runner):
 
     resources = "javascript"
     typescript = False
-    language_info = {
+    language_info: ClassVar = {
         "name": "javascript",
         "mimetype": "text/javascript",
         "file_extension": ".js",
@@ -39,9 +50,10 @@ class JavaScript(Runner):
         self._said = bytearray()
         self._changes: dict[str, str | None] = {}
         request, self._request = os.pipe()
-        self.channel, events = os.pipe()
+        self._channel, events = os.pipe()
         interrupt, self._interrupt = os.pipe()
-        os.set_blocking(self.channel, False)
+        self.channels = [self._channel]
+        os.set_blocking(self._channel, False)
         self.pipes = Pipes.make()
         theirs = {REQUEST: request, EVENTS: events, INTERRUPT: interrupt}
         for number, source in theirs.items():
@@ -75,7 +87,7 @@ class JavaScript(Runner):
 
     def events(self) -> Iterator[Event]:
         try:
-            while data := os.read(self.channel, CHUNK):
+            while data := os.read(self._channel, CHUNK):
                 self._said += data
                 if len(self._said) > LONGEST:
                     self._said.clear()
@@ -109,7 +121,7 @@ class TypeScript(JavaScript):
     """The same, with the types taken off first."""
 
     typescript = True
-    language_info = {
+    language_info: ClassVar = {
         "name": "typescript",
         "mimetype": "text/x.typescript",
         "file_extension": ".ts",

@@ -12,7 +12,7 @@ import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 #: Variables that come and go with one cell.
 Variables = Mapping[str, str]
@@ -47,13 +47,21 @@ class Done:
 
 
 @dataclass
+class Text:
+    """Output that did not come through the pipes."""
+
+    name: str
+    text: str
+
+
+@dataclass
 class Left:
     """The process is about to end with this status."""
 
     status: int
 
 
-Event = Display | Done | Left
+Event = Display | Text | Done | Left
 
 
 @dataclass
@@ -86,12 +94,12 @@ class Runner(ABC):
     #: Directory under `kernels/` with its files.
     resources: str
     #: What `kernel_info` says of the language.
-    language_info: Mapping[str, Any] = {}
+    language_info: ClassVar[Mapping[str, Any]] = {}
 
     process: subprocess.Popen[bytes]
     pipes: Pipes
-    #: Where the runner's own words come from.
-    channel: int
+    #: Where the runner's own words come from: descriptors or sockets.
+    channels: list[Any]
     #: Whether the process has closed that, without which it is of no use.
     closed = False
 
@@ -111,7 +119,7 @@ class Runner(ABC):
     def update(self, changes: Mapping[str, str | None]) -> None:
         """Changes variables for good, from the next cell on."""
 
-    def tick(self) -> None:
+    def tick(self) -> None:  # noqa: B027 - most have nothing to do then
         """Called a few times a second while a cell runs."""
 
     def end(self) -> None:
@@ -126,4 +134,5 @@ class Runner(ABC):
     def close(self) -> None:
         """Gives back what belongs to a process that has ended."""
         self.pipes.close()
-        os.close(self.channel)
+        for channel in self.channels:
+            os.close(channel)
