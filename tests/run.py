@@ -157,7 +157,15 @@ def pytest(generation: str, tier: str, *paths: str) -> Tally:
 
 
 def stories(tier: str) -> dict[str, Callable[[], Tally]]:
-    rest = ["tests/e2b/javascript", "tests/languages", "tests/http", "tests/ports", "tests/cli", "tests/attacks", "tests/faults"]
+    rest = [
+        "tests/e2b/javascript",
+        "tests/languages",
+        "tests/http",
+        "tests/ports",
+        "tests/cli",
+        "tests/attacks",
+        "tests/faults",
+    ]
     return {
         f"{tier}: stories with the classic Python client": lambda: pytest(
             "classic", tier, "tests/e2b/python"

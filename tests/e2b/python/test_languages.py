@@ -7,6 +7,7 @@ stories, as their users share them.
 from __future__ import annotations
 
 import pytest
+from harness.patience import eventually
 
 # Longer than a first cell may take on a busy machine.
 PATIENCE_SECONDS = 60
@@ -152,3 +153,12 @@ def test_a_context_has_its_directory_and_its_state(sandbox, language, code):
     sandbox.restart_code_context(context)
     assert sandbox.run_code(code, context=context).execution_count == 1
     sandbox.remove_code_context(context)
+
+
+def test_a_removed_context_takes_its_programs_with_it(sandbox):
+    context = sandbox.create_code_context(language="bash")
+    sandbox.run_code("sleep 4711 & sleep 0.1", context=context)
+    count = "pgrep -fc '^sleep 471[1]$' || true"
+    assert sandbox.commands.run(count).stdout.strip() == "1"
+    sandbox.remove_code_context(context)
+    assert eventually(lambda: sandbox.commands.run(count).stdout.strip() == "0")

@@ -15,7 +15,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from soulbox_host.runner import BadVariableError, Done, Event, Failure, Pipes, Runner, Variables
+from soulbox_host.runner import (
+    BadVariableError,
+    Done,
+    Event,
+    Failure,
+    Pipes,
+    Runner,
+    Variables,
+    interrupt_group,
+)
 
 #: Descriptors of the shell, above those that scripts use.
 REQUEST, STATUS, STDOUT, STDERR = 201, 202, 203, 204
@@ -69,7 +78,6 @@ class Bash(Runner):
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=dict(environment),
-            start_new_session=True,
             pass_fds=tuple(ours),
         )
         for number in ours:
@@ -119,7 +127,7 @@ class Bash(Runner):
 
     def interrupt(self) -> None:
         self._waited = 0
-        os.killpg(self.process.pid, signal.SIGINT)
+        interrupt_group()
 
     def tick(self) -> None:
         # An interrupt may have hit the line that was to tell the end.

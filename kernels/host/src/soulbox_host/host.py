@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -297,5 +296,8 @@ def main(language: str, connection_file: str) -> None:
     # An interrupt comes by message; a stray signal must not end the kernel with its state. A
     # handler rather than SIG_IGN, which the runner would inherit.
     signal.signal(signal.SIGINT, lambda *_: None)
+    if os.getpgrp() != os.getpid():
+        os.setpgid(0, 0)
     Host(language, connection_file).run()
-    sys.exit(0)
+    # Programs that cells left behind are in our group, and end with it.
+    os.killpg(0, signal.SIGKILL)

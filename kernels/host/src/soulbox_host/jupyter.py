@@ -15,7 +15,6 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -34,6 +33,7 @@ from soulbox_host.runner import (
     Runner,
     Text,
     Variables,
+    interrupt_group,
 )
 from soulbox_host.wire import Client, Request
 
@@ -76,7 +76,6 @@ class Jupyter(Runner):
                 stdout=stdout,
                 stderr=stderr,
                 env=dict(environment),
-                start_new_session=True,
                 pass_fds=(VARIABLES,),
             )
         finally:
@@ -208,7 +207,7 @@ class Jupyter(Runner):
         if self.interrupts_by_message:
             self._client.ask("interrupt_request", {}, control=True)
         else:
-            os.killpg(self.process.pid, signal.SIGINT)
+            interrupt_group()
 
     def update(self, changes: Mapping[str, str | None]) -> None:
         """They are seen after the next start of the process: its environment is its own."""

@@ -65,7 +65,6 @@ class JavaScript(Runner):
             stdout=stdout,
             stderr=stderr,
             env=dict(environment),
-            start_new_session=True,
             pass_fds=tuple(theirs),
         )
         for end in (*theirs, *theirs.values()):

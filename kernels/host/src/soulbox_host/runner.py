@@ -88,6 +88,15 @@ class Pipes:
             os.close(end)
 
 
+def interrupt_group() -> None:
+    """SIGINT to everything that runs in this kernel. The host itself does not mind it.
+
+    One group holds the host, the language's process and the programs of cells, so that nothing of a
+    kernel outlives it, however it is ended.
+    """
+    os.killpg(os.getpgrp(), signal.SIGINT)
+
+
 class Runner(ABC):
     """One process of a language."""
 
@@ -123,11 +132,8 @@ class Runner(ABC):
         """Called a few times a second while a cell runs."""
 
     def end(self) -> None:
-        """Ends the process and what it started."""
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        """Ends the process. What it started ends with the kernel, like a shell's jobs."""
+        self.process.kill()
         self.process.wait()
         self.close()
 
