@@ -163,6 +163,7 @@ def stories(tier: str) -> dict[str, Callable[[], Tally]]:
         "tests/http",
         "tests/ports",
         "tests/cli",
+        "tests/tls",
         "tests/attacks",
         "tests/faults",
     ]

@@ -4,9 +4,13 @@
 //! store or on the node, so it may be killed at any time.
 
 mod client_stream;
+mod doors;
+mod handshake;
 mod server;
 mod unread;
+mod welcome;
 
+pub use doors::Doors;
 pub use unread::discard;
 
 use crate::{
@@ -17,18 +21,20 @@ use crate::{
     store::{Store, StoreError},
 };
 use axum::Router;
+use doors::TlsDoor;
 use jiff::SignedDuration;
 use rustix::fs::{FlockOperation, flock};
+use server::Door;
 use std::{
     fs::File,
     io,
-    net::TcpListener,
+    net::SocketAddr,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 use thiserror::Error;
-use tokio::time::timeout;
+use tokio::{net::TcpListener, time::timeout};
 
 /// A predecessor that was killed lets go of the store within this.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
@@ -44,6 +50,8 @@ pub struct App {
     pub sandboxes: Arc<Sandboxes>,
     /// All API keys.
     pub keys: Keys,
+    /// What clients are to have in `E2B_DOMAIN`, unless they wrote it in another way.
+    pub domain: Option<String>,
 }
 
 /// Why the gateway did not start.
@@ -71,7 +79,7 @@ pub enum GatewayError {
 }
 
 /// Serves until a signal comes, and then until running requests are done.
-pub async fn run(settings: Settings, listener: TcpListener) -> Result<(), GatewayError> {
+pub async fn run(settings: Settings, doors: Doors) -> Result<(), GatewayError> {
     let signals = server::Signals::listen().map_err(system("listen for signals"))?;
     let directory = settings.gateway_dir();
     let _lock = take(directory.join("worker.lock")).await?;
@@ -92,21 +100,47 @@ pub async fn run(settings: Settings, listener: TcpListener) -> Result<(), Gatewa
         tracing::warn!("the node does not answer yet");
     }
     tokio::spawn(Arc::clone(&sandboxes).end_in_time());
+    let (plain, address) = open(doors.plain)?;
+    let mut opened = vec![Door {
+        listener: plain,
+        tls: None,
+    }];
+    let mut tls_port = None;
+    if let Some(TlsDoor { listener, config }) = doors.tls {
+        let (listener, address) = open(listener)?;
+        tls_port = Some(address.port());
+        opened.push(Door {
+            listener,
+            tls: Some(config),
+        });
+    }
+    let domain = settings.domain.as_ref();
+    let domain = domain.map(|domain| domain.with_port(tls_port));
+    let app = Arc::new(App {
+        settings,
+        sandboxes,
+        keys,
+        domain,
+    });
+    welcome::say(
+        &app,
+        address,
+        tls_port,
+        first.map(|key| key.secret).as_ref(),
+    );
+    server::serve(app, opened, signals).await;
+    Ok(())
+}
+
+fn open(listener: std::net::TcpListener) -> Result<(TcpListener, SocketAddr), GatewayError> {
     let address = listener
         .local_addr()
         .map_err(system("ask the socket for its address"))?;
     listener
         .set_nonblocking(true)
         .map_err(system("prepare the socket"))?;
-    let listener = tokio::net::TcpListener::from_std(listener).map_err(system("use the socket"))?;
-    let app = Arc::new(App {
-        settings,
-        sandboxes,
-        keys,
-    });
-    welcome(address, first.as_ref().map(|key| key.secret.expose()));
-    server::serve(app, listener, signals).await;
-    Ok(())
+    let listener = TcpListener::from_std(listener).map_err(system("use the socket"))?;
+    Ok((listener, address))
 }
 
 /// The control plane's routes, ours and E2B's.
@@ -116,22 +150,6 @@ fn routes(app: Arc<App>) -> Router {
         .fallback(e2b::unknown_route)
         .method_not_allowed_fallback(e2b::unknown_method)
         .with_state(app)
-}
-
-/// What a newcomer needs next. The key appears here once and never again.
-fn welcome(address: std::net::SocketAddr, first_key: Option<&str>) {
-    let reachable = match address.ip() {
-        ip if ip.is_unspecified() => std::net::SocketAddr::from(([127, 0, 0, 1], address.port())),
-        _ => address,
-    };
-    if let Some(key) = first_key {
-        println!("API key: {key}");
-        println!("  It is shown this once; `soulbox key create` makes more.");
-    }
-    println!("soulbox is ready on http://{reachable}");
-    println!("For your own program:");
-    println!("  export E2B_API_URL=http://{reachable} E2B_SANDBOX_URL=http://{reachable}");
-    println!("  export E2B_API_KEY={}", first_key.unwrap_or("<your key>"));
 }
 
 async fn take(path: PathBuf) -> Result<File, GatewayError> {

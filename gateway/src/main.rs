@@ -12,12 +12,14 @@ mod config;
 mod dataplane;
 mod e2b;
 mod gateway;
+mod handover;
 mod launcher;
 mod native;
 mod nodeclient;
 mod random;
 mod sandboxes;
 mod store;
+mod tls;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,6 @@
 //! Every setting: its name, its text in `--help`, its default and its check.
 
-use super::{ConfigError, file};
+use super::{ConfigError, Domain, TlsSettings, file, tls};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use soulbox_runtime::{TemplateName, TierName};
@@ -40,9 +40,25 @@ pub struct Overrides {
     /// `soulbox` if there is such a user, else 65534:65534]
     #[arg(long, env = "SOULBOX_USER", value_name = "USER")]
     pub user: Option<String>,
-    /// Domain that sandboxes are told to be under, if the clients' own is not right
+    /// Domain of the API (api.DOMAIN) and of the sandboxes (PORT-ID.DOMAIN), with a port if
+    /// clients are to use another than `tls-listen` has
     #[arg(long, env = "SOULBOX_DOMAIN", value_name = "DOMAIN")]
     pub domain: Option<String>,
+    /// Where to serve HTTPS besides [default: port 443 of the address in `listen`, if a
+    /// certificate is set]
+    #[arg(long, env = "SOULBOX_TLS_LISTEN", value_name = "ADDRESS:PORT")]
+    pub tls_listen: Option<String>,
+    /// Certificate chain for DOMAIN and *.DOMAIN, PEM; read again on SIGHUP and twice a day
+    #[arg(long, env = "SOULBOX_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its private key, PEM; only root must be able to read it
+    #[arg(long, env = "SOULBOX_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Make a certificate authority in the data directory, and a certificate with it; prints
+    /// how clients trust it
+    #[arg(long, env = "SOULBOX_TLS_LOCAL", value_name = "BOOL", num_args = 0..=1,
+        default_missing_value = "true")]
+    pub tls_local: Option<bool>,
     /// Longest life of a sandbox, in hours [default: 24]
     #[arg(long, env = "SOULBOX_MAX_LIFETIME_HOURS", value_name = "HOURS")]
     pub max_lifetime_hours: Option<u32>,
@@ -80,8 +96,10 @@ pub struct Settings {
     pub isolation: Option<TierName>,
     /// Whom the gateway runs as; `None` is the default.
     pub user: Option<String>,
-    /// Domain told to clients.
-    pub domain: Option<String>,
+    /// Domain of API and sandboxes.
+    pub domain: Option<Domain>,
+    /// HTTPS, if it is served.
+    pub tls: Option<TlsSettings>,
     /// Longest life of a sandbox.
     pub max_lifetime_hours: u32,
     /// Largest control-plane body.
@@ -106,17 +124,25 @@ impl Settings {
             Some(path) => absolute("images_dir", &path)?,
             None => data_dir.join("images"),
         };
+        let listen = flags.listen.or(file.listen);
+        let listen = address("listen", listen.as_deref().unwrap_or(DEFAULT_LISTEN))?;
+        let domain = flags
+            .domain
+            .or(file.domain)
+            .map(|text| Domain::parse(&text));
+        let domain = domain.transpose()?;
+        let tls = tls::Wanted {
+            listen: flags.tls_listen.or(file.tls_listen),
+            certificates: flags.tls_cert.or(file.tls_cert),
+            key: flags.tls_key.or(file.tls_key),
+            local: flags.tls_local.or(file.tls_local).unwrap_or(false),
+        };
         Ok(Self {
-            listen: listen(
-                flags
-                    .listen
-                    .or(file.listen)
-                    .as_deref()
-                    .unwrap_or(DEFAULT_LISTEN),
-            )?,
+            tls: tls.check(listen, domain.as_ref())?,
+            listen,
+            domain,
             isolation: isolation(flags.isolation.or(file.isolation).as_deref())?,
             user: flags.user.or(file.user),
-            domain: domain(flags.domain.or(file.domain))?,
             max_lifetime_hours: positive(
                 "max_lifetime_hours",
                 flags
@@ -178,25 +204,25 @@ pub fn default_data_dir() -> Result<PathBuf, ConfigError> {
     })
 }
 
-fn wrong(key: &'static str, reason: impl Into<String>) -> ConfigError {
+pub(super) fn wrong(key: &'static str, reason: impl Into<String>) -> ConfigError {
     ConfigError::Setting {
         key,
         reason: reason.into(),
     }
 }
 
-fn absolute(key: &'static str, path: &Path) -> Result<PathBuf, ConfigError> {
+pub(super) fn absolute(key: &'static str, path: &Path) -> Result<PathBuf, ConfigError> {
     std::path::absolute(path).map_err(|error| wrong(key, error.to_string()))
 }
 
-fn listen(text: &str) -> Result<SocketAddr, ConfigError> {
+pub(super) fn address(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
     // There is no name service in a static binary, and the one name that people use is known.
     let address = text
         .strip_prefix("localhost:")
         .map(|port| format!("127.0.0.1:{port}"));
     SocketAddr::from_str(address.as_deref().unwrap_or(text)).map_err(|_| {
         wrong(
-            "listen",
+            key,
             format!("expected an IP address and a port such as {DEFAULT_LISTEN}, not `{text}`"),
         )
     })
@@ -209,17 +235,6 @@ fn isolation(text: Option<&str>) -> Result<Option<TierName>, ConfigError> {
             .parse()
             .map(Some)
             .map_err(|reason: String| wrong("isolation", reason)),
-    }
-}
-
-fn domain(text: Option<String>) -> Result<Option<String>, ConfigError> {
-    let fits = |b: u8| b.is_ascii_alphanumeric() || b"-.:".contains(&b);
-    match text {
-        Some(text) if text.is_empty() || !text.bytes().all(fits) => Err(wrong(
-            "domain",
-            format!("expected a host name such as box.example.org, not `{text}`"),
-        )),
-        text => Ok(text),
     }
 }
 
@@ -271,6 +286,9 @@ mod tests {
             ("max_body_bytes = -1", "max_body_bytes"),
             ("pool = ['base']", "`pool`"),
             ("domain = 'a b'", "`domain`"),
+            ("tls_cert = '/a'", "`tls_key`"),
+            ("tls_local = true", "`domain`"),
+            ("tls_listen = '127.0.0.1:1'", "`tls_listen`"),
             ("listne = '127.0.0.1:1'", "listne"),
         ] {
             let said = from(text).expect_err(text).to_string();

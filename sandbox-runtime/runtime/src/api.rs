@@ -100,6 +100,24 @@ pub enum EndReason {
     Timeout,
 }
 
+/// One item of `GET /v1/sandboxes/{id}/metrics?start=&end=` (seconds since 1970, both
+/// included): what a sandbox used at one moment, seen from the host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// When.
+    pub at: Timestamp,
+    /// Processor time since the sample before, of all cores that the sandbox has.
+    pub cpu_percent: f64,
+    /// Memory without the cache of files, in bytes. Includes what the tier itself needs.
+    pub memory_bytes: u64,
+    /// The cache of files, in bytes.
+    pub cache_bytes: u64,
+    /// Bytes in use on the sandbox's own disk.
+    pub disk_used_bytes: u64,
+    /// Size of the sandbox's own disk in bytes.
+    pub disk_total_bytes: u64,
+}
+
 /// One line of `GET /v1/events`. The first line is sent at once and holds no sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {

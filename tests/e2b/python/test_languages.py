@@ -78,14 +78,22 @@ def test_bash_tells_its_outputs_apart_and_its_exit_status(run):
 
 def test_bash_keeps_its_directory_variables_and_functions(run):
     run("bash", 'cd /tmp; word=kept; declare -A map=([a]=1); say() { echo "$word ${map[a]}"; }')
-    assert run("bash", "pwd; say").logs.stdout == ["/tmp\nkept 1\n"]
+    assert "".join(run("bash", "pwd; say").logs.stdout) == "/tmp\nkept 1\n"
     run("bash", "cd /home/user")
 
 
-def test_bash_streams_while_it_runs(run):
+def test_bash_streams_while_it_runs(sandbox, run):
+    # The cell ends only after its first line was seen.
+    code = "echo first; until [ -e /tmp/seen ]; do sleep 0.05; done; echo second"
     seen = []
-    run("bash", "for i in 1 2 3; do echo $i; sleep 0.1; done", on_stdout=lambda line: seen.append(line))
-    assert len(seen) > 1
+
+    def see(message) -> None:
+        if not seen:
+            sandbox.files.write("/tmp/seen", "")
+        seen.append(message.line)
+
+    run("bash", code, on_stdout=see)
+    assert seen == ["first\n", "second\n"]
 
 
 def test_a_shell_that_leaves_is_followed_by_a_new_one(run):
