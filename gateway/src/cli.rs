@@ -5,6 +5,7 @@ mod doctor;
 mod exec;
 mod key;
 mod kill;
+mod lab;
 mod logging;
 mod logs;
 mod namespace_init;
@@ -61,6 +62,8 @@ enum Command {
     Kill(kill::Options),
     /// Make a port of a sandbox one of this machine
     PortForward(port_forward::Options),
+    /// Start JupyterLab on this machine, with its kernels in sandboxes
+    Lab(lab::Options),
     /// The unprivileged half of `serve`
     #[command(hide = true)]
     GatewayWorker(worker::Options),
@@ -83,6 +86,7 @@ pub fn run() -> ExitCode {
         Command::Logs(options) => logs::run(options),
         Command::Kill(options) => kill::run(options),
         Command::PortForward(options) => port_forward::run(options),
+        Command::Lab(options) => lab::run(options),
         Command::GatewayWorker(options) => worker::run(options),
         Command::NamespaceInit(options) => namespace_init::run(options),
     }

@@ -106,6 +106,16 @@ fn address(authority: &str) -> anyhow::Result<SocketAddr> {
 }
 
 impl Gateway {
+    /// Its address as other programs want it.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.authority)
+    }
+
+    /// The key, for a program that acts for the same user.
+    pub fn key(&self) -> anyhow::Result<&str> {
+        self.key.to_str().context("the API key is no plain text")
+    }
+
     /// The head of a request to the control plane.
     pub fn api(&self, method: Method, path: &str) -> Builder {
         Request::builder()

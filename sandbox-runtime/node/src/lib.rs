@@ -23,6 +23,7 @@ mod host_ids;
 mod idle;
 mod journal;
 mod keeper;
+mod kernel_kinds;
 mod leases;
 mod leftovers;
 mod machine;
