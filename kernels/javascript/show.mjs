@@ -13,5 +13,7 @@ export function bundle(value) {
     const data = shown.call(value);
     if (data && typeof data === 'object') return data;
   }
+  // One pair of quotes around the text as it is: readers take that pair off and unescape nothing.
+  if (typeof value === 'string') return { 'text/plain': `'${value}'` };
   return { 'text/plain': inspect(value, WHOLE) };
 }
