@@ -1,20 +1,15 @@
 //! Starting a cell: control group, root file system, bundle, `runsc run`, handles.
 //!
-//! The steps run in a task of their own, so a caller that loses patience and drops the call
-//! stops nothing half-way: a cell that nobody takes any more is ended and cleared.
+//! A start that fails, or that nobody waits for any more, is undone by [`start::to_the_end`].
 
 use crate::{Mechanism, bundle::Config};
 use soulbox_host::{
-    Cgroup, CgroupLimits, Console, Family, Holdings, HostCell, HostError, Pid, Process, Root,
-    RootSpec, Step, channel, orphans,
+    Cgroup, CgroupLimits, Console, Family, Holdings, HostCell, HostError, Pid, Process, Step,
+    channel, orphans, start,
 };
 use soulbox_runtime::{CellSpec, StartError, StartedCell};
 use std::{fs, os::unix::fs::DirBuilderExt, path::Path, process::Command, time::Duration};
-use tokio::{
-    sync::oneshot,
-    task::spawn_blocking,
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 
 /// How long `runsc` may take; 0.2 s on a quiet machine, several seconds on a crowded one.
 const RUN_WITHIN: Duration = Duration::from_secs(30);
@@ -33,38 +28,14 @@ const THREADS_PER_PROCESS: u32 = 8;
 const OWN_MEMORY_BYTES: u64 = 64 << 20;
 
 pub async fn start(mechanism: Mechanism, spec: CellSpec) -> Result<StartedCell, StartError> {
-    let (give, take) = oneshot::channel();
-    tokio::spawn(async move {
-        let holdings = mechanism.holdings(&spec);
-        let started = run(&mechanism, &spec, holdings.clone()).await;
-        let started = match started {
-            Ok(started) => Ok(started),
-            Err(error) => {
-                undo(&holdings).await;
-                Err(error)
-            }
-        };
-        if let Err(Ok(unwanted)) = give.send(started) {
-            unwanted.cell.kill().await;
-            undo(&holdings).await;
-        }
-    });
-    let lost = |_| HostError {
-        step: "start the cell",
-        why: "the node is stopping".into(),
-    };
-    Ok(take.await.map_err(lost)??)
-}
-
-async fn undo(holdings: &Holdings) {
-    if let Err(error) = holdings.clear().await {
-        tracing::error!(%error, "what a failed start left could not be cleared");
-    }
+    let holdings = mechanism.holdings(&spec);
+    let steps = run(mechanism, spec, holdings.clone());
+    start::to_the_end(holdings, steps).await
 }
 
 async fn run(
-    mechanism: &Mechanism,
-    spec: &CellSpec,
+    mechanism: Mechanism,
+    spec: CellSpec,
     holdings: Holdings,
 ) -> Result<StartedCell, HostError> {
     let limits = CgroupLimits {
@@ -73,7 +44,7 @@ async fn run(
         pids: spec.limits.pids * THREADS_PER_PROCESS + OWN_THREADS,
     };
     let cgroup = mechanism.cgroups.create(&spec.id, &limits)?;
-    let root = assemble(spec.clone()).await?;
+    let root = start::root_of(&spec).await?;
     let step = "write the bundle";
     let bundle = spec.scratch.join("bundle");
     let state = mechanism.state_dir.join(spec.id.as_str());
@@ -81,7 +52,7 @@ async fn run(
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true).mode(0o711).create(dir).step(step)?;
     }
-    let config = serde_json::to_vec(&Config::new(spec, &root)).step(step)?;
+    let config = serde_json::to_vec(&Config::new(&spec, &root)).step(step)?;
     fs::write(bundle.join("config.json"), config).step(step)?;
 
     let (ours, theirs) = channel::pair()?;
@@ -109,19 +80,6 @@ async fn run(
         cell: Box::new(cell),
         channel: Box::new(ours),
     })
-}
-
-async fn assemble(spec: CellSpec) -> Result<Root, HostError> {
-    let made = spawn_blocking(move || {
-        Root::assemble(&RootSpec {
-            layers: &spec.layers,
-            scratch: &spec.scratch,
-            guest_files: &spec.guest_files,
-            disk_bytes: spec.limits.disk_bytes(),
-            first_host_id: spec.first_host_id,
-        })
-    });
-    made.await.step("assemble the root file system")?
 }
 
 /// Runs `runsc` to its end, which comes when the container runs.

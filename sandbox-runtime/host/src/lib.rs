@@ -20,6 +20,7 @@ pub mod orphans;
 pub mod probe;
 pub mod process;
 pub mod root;
+pub mod start;
 
 pub use cell::{Family, Holdings, HostCell};
 pub use cgroup::{Cgroup, CgroupLimits, Cgroups};

@@ -1,7 +1,6 @@
 //! Starting a cell, the node's side: control group, root file system, helper, handle.
 //!
-//! The steps run in a task of their own, so a caller that loses patience and drops the call
-//! stops nothing half-way: a cell that nobody takes any more is ended and cleared.
+//! A start that fails, or that nobody waits for any more, is undone by [`start::to_the_end`].
 
 use crate::{
     Mechanism,
@@ -9,16 +8,14 @@ use crate::{
 };
 use rustix::fd::{AsRawFd, OwnedFd};
 use soulbox_host::{
-    Cgroup, CgroupLimits, Console, Family, Holdings, HostCell, HostError, Pid, Process, Root,
-    RootSpec, Step, channel, orphans,
+    Cgroup, CgroupLimits, Console, Family, Holdings, HostCell, HostError, Pid, Process, Step,
+    channel, orphans, start,
 };
 use soulbox_runtime::{CellSpec, StartError, StartedCell};
 use std::{process::Command, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UnixStream,
-    sync::oneshot,
-    task::spawn_blocking,
     time::timeout,
 };
 
@@ -26,34 +23,14 @@ use tokio::{
 const HELPER_WITHIN: Duration = Duration::from_secs(20);
 
 pub async fn start(mechanism: Mechanism, spec: CellSpec) -> Result<StartedCell, StartError> {
-    let (give, take) = oneshot::channel();
-    tokio::spawn(async move {
-        let holdings = mechanism.holdings(&spec);
-        let started = run(&mechanism, &spec, holdings.clone()).await;
-        if started.is_err() {
-            undo(&holdings).await;
-        }
-        if let Err(Ok(unwanted)) = give.send(started) {
-            unwanted.cell.kill().await;
-            undo(&holdings).await;
-        }
-    });
-    let lost = |_| HostError {
-        step: "start the cell",
-        why: "the node is stopping".into(),
-    };
-    Ok(take.await.map_err(lost)??)
-}
-
-async fn undo(holdings: &Holdings) {
-    if let Err(error) = holdings.clear().await {
-        tracing::error!(%error, "what a failed start left could not be cleared");
-    }
+    let holdings = mechanism.holdings(&spec);
+    let steps = run(mechanism, spec, holdings.clone());
+    start::to_the_end(holdings, steps).await
 }
 
 async fn run(
-    mechanism: &Mechanism,
-    spec: &CellSpec,
+    mechanism: Mechanism,
+    spec: CellSpec,
     holdings: Holdings,
 ) -> Result<StartedCell, HostError> {
     let limits = CgroupLimits {
@@ -62,12 +39,12 @@ async fn run(
         pids: spec.limits.pids,
     };
     let cgroup = mechanism.cgroups.create(&spec.id, &limits)?;
-    let root = assemble(spec.clone()).await?;
-    let plan = serde_json::to_vec(&Plan::new(spec, &root)).step("write the plan")?;
+    let root = start::root_of(&spec).await?;
+    let plan = serde_json::to_vec(&Plan::new(&spec, &root)).step("write the plan")?;
     let console = Console::at(root.disk.join("console"));
     let (ours, theirs) = channel::pair()?;
     let (talk, helper_end) = channel::pair()?;
-    let command = helper(mechanism, &cgroup, &console, theirs, helper_end)?;
+    let command = helper(&mechanism, &cgroup, &console, theirs, helper_end)?;
     let talked = timeout(HELPER_WITHIN, talk_to_helper(command, talk, &plan)).await;
     let reports = talked.step("start the cell's helper")??;
     let main = first_process(&cgroup, &reports)?;
@@ -80,19 +57,6 @@ async fn run(
         cell: Box::new(cell),
         channel: Box::new(ours),
     })
-}
-
-async fn assemble(spec: CellSpec) -> Result<Root, HostError> {
-    let made = spawn_blocking(move || {
-        Root::assemble(&RootSpec {
-            layers: &spec.layers,
-            scratch: &spec.scratch,
-            guest_files: &spec.guest_files,
-            disk_bytes: spec.limits.disk_bytes(),
-            first_host_id: spec.first_host_id,
-        })
-    });
-    made.await.step("assemble the root file system")?
 }
 
 fn helper(
