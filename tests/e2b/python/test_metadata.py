@@ -24,6 +24,10 @@ def test_it_is_shown_kept_by_renames_and_cleared_by_a_plain_write(sandbox):
     sandbox.commands.run("mv tagged/b tagged/c; echo more >> tagged/c; : > tagged/plain")
     shown = {entry.name: entry.metadata or {} for entry in sandbox.files.list("tagged")}
     assert shown == {"c": TAGS, "plain": {}}
+    # Where that is another file system, it is a copy.
+    assert sandbox.files.rename("tagged/c", "/tmp/tagged").metadata == TAGS
+    sandbox.files.rename("/tmp/tagged", "tagged/c")
+    assert of(sandbox, "tagged/c") == TAGS
     sandbox.files.write("tagged/c", "y")
     assert of(sandbox, "tagged/c") == {}
 

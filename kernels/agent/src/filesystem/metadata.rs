@@ -90,6 +90,15 @@ pub fn replace(file: &File, metadata: &Metadata) -> Result<(), Errno> {
     kept::replace(file, &Metadata::new())
 }
 
+/// Hands on what is kept here of a file to its copy; attributes are copied as such.
+pub fn carry(from: &std::path::Path, to: &std::path::Path) -> std::io::Result<()> {
+    let kept = kept::read(from);
+    if kept.is_empty() {
+        return Ok(());
+    }
+    Ok(kept::replace(&File::open(to)?, &kept)?)
+}
+
 /// The metadata of a path, links not followed. Values that are not text are passed over.
 pub fn read(path: &std::path::Path) -> Metadata {
     let mut metadata = Metadata::new();
