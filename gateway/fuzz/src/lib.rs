@@ -5,14 +5,14 @@
 #![allow(dead_code, reason = "only the parsers are called")]
 
 /// Secrets and their comparison.
+#[path = "../../src/auth"]
 pub mod auth {
-    #[path = "../../../src/auth/secret.rs"]
     mod secret;
     pub use secret::{Secret, same};
 }
 
 /// Signed requests.
+#[path = "../../src/dataplane"]
 pub mod dataplane {
-    #[path = "../../../src/dataplane/signature.rs"]
     pub mod signature;
 }

@@ -12,6 +12,7 @@ mod envd;
 mod filesystem;
 mod first;
 mod interpreter;
+mod jupyter;
 mod kernel;
 mod metrics;
 mod planes;

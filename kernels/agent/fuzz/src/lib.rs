@@ -5,22 +5,21 @@
 #![allow(dead_code, reason = "only the parsers are called")]
 
 /// Users, as the path resolver needs them.
+#[path = "../../src/process"]
 pub mod process {
-    #[path = "../../../src/process/user.rs"]
     pub mod user;
 }
 
 /// Paths.
+#[path = "../../src/filesystem"]
 pub mod filesystem {
-    #[path = "../../../src/filesystem/path.rs"]
     pub mod path;
 }
 
 /// Envelopes.
+#[path = "../../src/connect"]
 pub mod connect {
-    #[path = "../../../src/connect/envelope.rs"]
     pub mod envelope;
-    #[path = "../../../src/connect/error.rs"]
     pub mod error;
     pub use error::{Code, ConnectError};
 }
