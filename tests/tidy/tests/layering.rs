@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, collections::BTreeSet, fs};
 
-use soulbox_tidy::{root, texts};
+use soulbox_tidy::{Text, root, texts};
 use toml::Table;
 
 /// Our own crates that each of our crates may stand on. Nothing else of ours may appear.
