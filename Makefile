@@ -63,6 +63,7 @@ perf: default-image ## measures what isolation costs, and prints samples, median
 	@tests/setup.sh current
 	@$(ROOT) $(SOULBOX_CACHE)/venvs/current/bin/python tests/perf/latency.py
 	@$(ROOT) $(SOULBOX_CACHE)/venvs/current/bin/python tests/perf/executions.py
+	@$(ROOT) $(SOULBOX_CACHE)/venvs/current/bin/python tests/perf/services.py
 
 clean: ## removes build output and the demo's files; images and caches stay
 	@cargo clean

@@ -15,7 +15,10 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use soulbox_protocol::control::{AUTHORITY, Claim, Hardship, Health};
-use soulbox_runtime::{Channel, api::TUNNELS};
+use soulbox_runtime::{
+    Channel,
+    api::{CLIENT_STREAMS, TUNNELS},
+};
 use std::{error::Error, sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -33,9 +36,6 @@ const FRAME: u32 = 64 << 10;
 pub const SEND_BUFFER: usize = 256 << 10;
 /// Headers of one answer, in bytes.
 pub const HEADER_BYTES: u32 = 64 << 10;
-/// Requests of clients to one sandbox at one time. Health checks are not counted, so they
-/// pass when clients take all.
-pub const CLIENT_STREAMS: usize = 2048;
 /// An answer of the control plane.
 const CONTROL_ANSWER_BYTES: usize = 64 << 10;
 /// The HTTP/2 handshake of a live agent takes milliseconds.
