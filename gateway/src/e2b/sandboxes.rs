@@ -5,5 +5,7 @@ pub mod create;
 pub mod get;
 pub mod kill;
 pub mod list;
+pub mod logs;
+pub mod metrics;
 mod shown;
 pub mod timeout;

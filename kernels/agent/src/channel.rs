@@ -21,7 +21,7 @@ const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 
 /// Requests at a time. Each costs a task and its window.
-const MAX_STREAMS: u32 = 1024;
+const MAX_STREAMS: u32 = 2560;
 
 /// Bytes of one frame that we accept. Large frames save work for file transfers.
 const MAX_FRAME: u32 = 64 << 10;

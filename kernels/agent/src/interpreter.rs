@@ -4,7 +4,7 @@
 //! know it: it is one of their clients, like any other.
 
 mod answer;
-mod context;
+pub mod context;
 mod events;
 mod executions;
 mod refusal;
@@ -72,6 +72,11 @@ impl Interpreter {
     /// Where the host's counters are told.
     pub fn desk(&self) -> &Arc<HardshipDesk> {
         &self.desk
+    }
+
+    /// All contexts, which are the kernels that Jupyter clients see.
+    pub fn contexts(&self) -> &Contexts {
+        &self.contexts
     }
 
     /// Hands the claim's variables to kernels that already run. Called after `Sandbox::claim`.

@@ -14,6 +14,7 @@ mod filesystem;
 mod first;
 mod hardship;
 mod interpreter;
+mod jupyter;
 mod kernel;
 mod metrics;
 mod planes;

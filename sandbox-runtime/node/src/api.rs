@@ -8,6 +8,7 @@
 //! | `DELETE /v1/sandboxes/{id}?reason=` | end one; unreachable when this answers |
 //! | `PUT /v1/sandboxes/{id}/lease` | move its end |
 //! | `GET /v1/sandboxes/{id}/usage` | what it uses now |
+//! | `GET /v1/sandboxes/{id}/metrics?start=&end=` | what it used over its life |
 //! | `ANY /v1/sandboxes/{id}/agent/{plane}/…` | ask its agent |
 //! | `CONNECT <id>:<port>` | a tunnel to a port inside |
 //! | `GET /v1/events` | state changes, one JSON line each |

@@ -11,6 +11,7 @@ use crate::{
     node::Node,
     options::NodeOptions,
     registry::Registry,
+    sampler,
     templates::Templates,
     tiers::{self, Tiers},
     zombies,
@@ -88,6 +89,7 @@ async fn live(options: NodeOptions, agent: &std::path::Path) -> Result<(), NodeE
         tokio::spawn(keeper::keep(node.clone())),
         tokio::spawn(leases::keep(node.clone())),
         tokio::spawn(idle::watch(node.clone())),
+        tokio::spawn(sampler::keep(node.clone())),
         tokio::spawn(zombies::reap()),
     ];
     info!(

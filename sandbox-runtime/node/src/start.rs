@@ -11,6 +11,7 @@ use crate::{
     memory,
     node::{Node, agent_command},
     pool::PoolKey,
+    sampler::Meter,
     templates::Template,
     watch,
 };
@@ -149,6 +150,7 @@ async fn start_cell(
             limits: template.limits,
             handle,
             agent,
+            meter: Meter::default(),
             _ids: ids,
         })),
         failed => {

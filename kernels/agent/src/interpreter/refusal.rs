@@ -21,6 +21,7 @@ impl From<ContextError> for Refusal {
         let status = match error {
             ContextError::Unknown(_) => StatusCode::NOT_FOUND,
             ContextError::Language { .. } | ContextError::Directory(_) => StatusCode::BAD_REQUEST,
+            ContextError::Taken(_) => StatusCode::CONFLICT,
             ContextError::TooMany | ContextError::Queue | ContextError::Code => {
                 StatusCode::TOO_MANY_REQUESTS
             }
