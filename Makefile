@@ -58,6 +58,7 @@ lint: setup ## formatting, lints and licences only
 perf: images ## measures what isolation costs, and prints samples, medians and ratios
 	@tests/setup.sh current
 	@$(ROOT) $(SOULBOX_CACHE)/venvs/current/bin/python tests/perf/latency.py
+	@$(ROOT) $(SOULBOX_CACHE)/venvs/current/bin/python tests/perf/executions.py
 
 clean: ## removes build output and the demo's files; images and caches stay
 	@cargo clean

@@ -3,11 +3,13 @@
 
 mod domain;
 mod file;
+mod jupyter;
 mod settings;
 mod tls;
 mod user;
 
 pub use domain::Domain;
+pub use jupyter::Jupyter;
 pub use settings::{Overrides, Settings, default_data_dir};
 pub use tls::{Certificate, TlsSettings};
 pub use user::Account;

@@ -15,6 +15,7 @@ mod sandbox_path;
 mod sandboxes;
 mod template_reference;
 
+pub use body::read as read_body;
 pub use caller::Authenticated;
 pub use callers_domain::CallersDomain;
 pub use error::ApiError;

@@ -16,13 +16,15 @@ pub use unread::discard;
 use crate::{
     auth::Keys,
     config::Settings,
-    e2b, native,
+    e2b, jupyter,
+    kernels::{Kernels, Policy, Sessions},
+    native,
     sandboxes::Sandboxes,
     store::{Store, StoreError},
 };
 use axum::Router;
 use doors::TlsDoor;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use rustix::fs::{FlockOperation, flock};
 use server::Door;
 use std::{
@@ -48,6 +50,12 @@ pub struct App {
     pub settings: Settings,
     /// All sandboxes.
     pub sandboxes: Arc<Sandboxes>,
+    /// All kernels, as Jupyter clients see them.
+    pub kernels: Arc<Kernels>,
+    /// Jupyter's sessions.
+    pub sessions: Sessions,
+    /// When this gateway was started.
+    pub started_at: Timestamp,
     /// All API keys.
     pub keys: Keys,
     /// What clients are to have in `E2B_DOMAIN`, unless they wrote it in another way.
@@ -93,6 +101,17 @@ pub async fn run(settings: Settings, doors: Doors) -> Result<(), GatewayError> {
     let sandboxes = Sandboxes::open(store.clone(), settings.node_socket(), longest)
         .await
         .map_err(unusable)?;
+    let policy = Policy {
+        template: settings.jupyter.template.clone(),
+        idle: Duration::from_secs(settings.jupyter.cull_idle_seconds.into()),
+        cull_connected: settings.jupyter.cull_connected,
+    };
+    let kernels = Kernels::open(store.clone(), Arc::clone(&sandboxes), policy)
+        .await
+        .map_err(unusable)?;
+    let sessions = Sessions::open(store.clone(), Arc::clone(&kernels))
+        .await
+        .map_err(unusable)?;
     let keys = Keys::new(store);
     let first = keys.create_first().await.map_err(unusable)?;
     tokio::spawn(Arc::clone(&sandboxes).follow_node());
@@ -100,6 +119,7 @@ pub async fn run(settings: Settings, doors: Doors) -> Result<(), GatewayError> {
         tracing::warn!("the node does not answer yet");
     }
     tokio::spawn(Arc::clone(&sandboxes).end_in_time());
+    tokio::spawn(Arc::clone(&kernels).keep_alive_what_is_used());
     let (plain, address) = open(doors.plain)?;
     let mut opened = vec![Door {
         listener: plain,
@@ -119,6 +139,9 @@ pub async fn run(settings: Settings, doors: Doors) -> Result<(), GatewayError> {
     let app = Arc::new(App {
         settings,
         sandboxes,
+        kernels,
+        sessions,
+        started_at: Timestamp::now(),
         keys,
         domain,
     });
@@ -143,8 +166,23 @@ fn open(listener: std::net::TcpListener) -> Result<(TcpListener, SocketAddr), Ga
     Ok((listener, address))
 }
 
-/// The control plane's routes, ours and E2B's.
-fn routes(app: Arc<App>) -> Router {
+/// The routers, cheap to clone.
+#[derive(Clone)]
+struct Routes {
+    /// The control plane, ours and E2B's.
+    api: Router,
+    /// Jupyter's.
+    jupyter: Router,
+}
+
+fn routes(app: Arc<App>) -> Routes {
+    Routes {
+        jupyter: jupyter::routes(&app),
+        api: api(app),
+    }
+}
+
+fn api(app: Arc<App>) -> Router {
     e2b::routes()
         .merge(native::routes())
         .fallback(e2b::unknown_route)

@@ -23,7 +23,7 @@ pub use diary::{Level, Line};
 pub use history::Known;
 pub use live::{STREAMS_PER_SANDBOX, Sandbox};
 pub use page::{Cursor, Order, Selection};
-pub use record::Record;
+pub use record::{OpenedBy, Record};
 pub use repeat::RepeatKey;
 
 use crate::{
@@ -173,6 +173,11 @@ impl Sandboxes {
             Err(ControlError::Connection(_)) => Err(SandboxError::NodeAway),
             samples => Ok(samples?),
         }
+    }
+
+    /// The longest life that a sandbox may have.
+    pub fn longest(&self) -> SignedDuration {
+        self.longest
     }
 
     /// The node, for questions that concern no single sandbox.

@@ -1,6 +1,10 @@
 //! Every setting: its name, its text in `--help`, its default and its check.
 
-use super::{ConfigError, Domain, TlsSettings, file, tls};
+use super::{
+    ConfigError, Domain, TlsSettings, file,
+    jupyter::{self, Jupyter},
+    tls,
+};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use soulbox_runtime::{TemplateName, TierName};
@@ -77,6 +81,43 @@ pub struct Overrides {
         value_delimiter = ','
     )]
     pub pool: Option<Vec<String>>,
+    /// Path before Jupyter's routes, for a proxy that does not take it off [default: none]
+    #[arg(long, env = "SOULBOX_JUPYTER_BASE_PATH", value_name = "PATH")]
+    pub jupyter_base_path: Option<String>,
+    /// The template whose kernels Jupyter clients see by their plain names [default:
+    /// code-interpreter-v1]
+    #[arg(long, env = "SOULBOX_JUPYTER_TEMPLATE", value_name = "TEMPLATE")]
+    pub jupyter_template: Option<String>,
+    /// A sandbox that was made for a Jupyter client ends when its kernels have been idle and
+    /// unconnected for so many seconds [default: 3600]
+    #[arg(long, env = "SOULBOX_JUPYTER_CULL_IDLE", value_name = "SECONDS")]
+    pub jupyter_cull_idle: Option<u32>,
+    /// A forgotten browser tab does not keep an idle kernel alive
+    #[arg(
+        long,
+        env = "SOULBOX_JUPYTER_CULL_CONNECTED",
+        num_args = 0..=1,
+        default_missing_value = "true"
+    )]
+    pub jupyter_cull_connected: Option<bool>,
+    /// Take API keys in Jupyter's paths too (/t/KEY/api/...), for clients that can send them
+    /// in no other way. Paths are often logged by proxies
+    #[arg(
+        long,
+        env = "SOULBOX_JUPYTER_PATH_TOKENS",
+        num_args = 0..=1,
+        default_missing_value = "true"
+    )]
+    pub jupyter_path_tokens: Option<bool>,
+    /// Web pages of this origin may call Jupyter's routes; may be repeated, `*` is any
+    /// [default: none]
+    #[arg(
+        long,
+        env = "SOULBOX_JUPYTER_ALLOW_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
+    pub jupyter_allow_origin: Option<Vec<String>>,
     /// What is logged to standard error: error, warn, info, debug, or a filter by module
     /// [default: info]
     #[arg(long, env = "SOULBOX_LOG", value_name = "FILTER")]
@@ -108,6 +149,8 @@ pub struct Settings {
     pub max_sandboxes: u32,
     /// Warm sandboxes per template; `None` is the node's default.
     pub pools: Option<BTreeMap<TemplateName, u32>>,
+    /// What concerns Jupyter clients only.
+    pub jupyter: Jupyter,
     /// Filter of the log.
     pub log: String,
 }
@@ -169,6 +212,28 @@ impl Settings {
                 .or(file.pool)
                 .map(|list| pools(&list))
                 .transpose()?,
+            jupyter: Jupyter {
+                base_path: jupyter::base_path(flags.jupyter_base_path.or(file.jupyter_base_path))?,
+                template: jupyter::template(flags.jupyter_template.or(file.jupyter_template))?,
+                cull_idle_seconds: positive(
+                    "jupyter_cull_idle",
+                    flags
+                        .jupyter_cull_idle
+                        .or(file.jupyter_cull_idle)
+                        .unwrap_or(jupyter::DEFAULT_IDLE_SECONDS),
+                )?,
+                cull_connected: flags
+                    .jupyter_cull_connected
+                    .or(file.jupyter_cull_connected)
+                    .unwrap_or(false),
+                path_tokens: flags
+                    .jupyter_path_tokens
+                    .or(file.jupyter_path_tokens)
+                    .unwrap_or(false),
+                allow_origin: jupyter::origins(
+                    flags.jupyter_allow_origin.or(file.jupyter_allow_origin),
+                )?,
+            },
             log: log(flags
                 .log
                 .or(file.log)
@@ -289,6 +354,9 @@ mod tests {
             ("tls_cert = '/a'", "`tls_key`"),
             ("tls_local = true", "`domain`"),
             ("tls_listen = '127.0.0.1:1'", "`tls_listen`"),
+            ("jupyter_base_path = 'a b'", "`jupyter_base_path`"),
+            ("jupyter_template = 'A B'", "`jupyter_template`"),
+            ("jupyter_allow_origin = ['x']", "`jupyter_allow_origin`"),
             ("listne = '127.0.0.1:1'", "listne"),
         ] {
             let said = from(text).expect_err(text).to_string();

@@ -1,15 +1,19 @@
 //! The listeners, one plain and perhaps one with TLS: HTTP/1.1 and HTTP/2, for control plane
 //! and data plane. Which of them a request is for is decided per request, before anything else.
 
-use super::{App, client_stream::ClientStream, handshake::shake, unread::read_on};
-use crate::dataplane::{self, HangUp, Route};
-use axum::{Router, body::Body};
+use super::{App, Routes, client_stream::ClientStream, handshake::shake, unread::read_on};
+use crate::{
+    dataplane::{self, HangUp, Route},
+    jupyter,
+};
+use axum::body::Body;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
+use rustix::net::sockopt;
 use rustls::ServerConfig;
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 use tokio::{
@@ -40,6 +44,10 @@ const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
 const BUFFER_BYTES: usize = 256 << 10;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_DEADLINE: Duration = Duration::from_secs(60);
+/// An idle connection is probed after this, then this often, and is dead after so many.
+const PROBE_AFTER: Duration = Duration::from_secs(60);
+const PROBE_INTERVAL: Duration = Duration::from_secs(15);
+const PROBES: u32 = 4;
 /// After accept failed for want of something, e.g. file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What running requests get when the server is asked to end.
@@ -80,7 +88,7 @@ pub struct Door {
 #[derive(Clone)]
 struct House {
     app: Arc<App>,
-    routes: Router,
+    routes: Routes,
     places: Arc<Semaphore>,
     connections: TaskTracker,
     stop: CancellationToken,
@@ -140,6 +148,7 @@ impl House {
     async fn receive(self, stream: TcpStream, config: Option<Arc<ServerConfig>>) {
         // Answers are small and wanted at once.
         let _ = stream.set_nodelay(true);
+        notice_death(&stream);
         let hang_up = HangUp::default();
         let wrap = |stream| ClientStream::new(stream, hang_up.clone());
         let Some(config) = config else {
@@ -211,6 +220,15 @@ fn protocols() -> auto::Builder<TokioExecutor> {
     builder
 }
 
+/// A peer whose machine is gone without a word is noticed, however idle the connection. What
+/// can't be set is done without.
+fn notice_death(stream: &TcpStream) {
+    let _ = sockopt::set_socket_keepalive(stream, true);
+    let _ = sockopt::set_tcp_keepidle(stream, PROBE_AFTER);
+    let _ = sockopt::set_tcp_keepintvl(stream, PROBE_INTERVAL);
+    let _ = sockopt::set_tcp_keepcnt(stream, PROBES);
+}
+
 /// Returns when a connection's first request does not come in time, and else never.
 async fn silent(first: CancellationToken) {
     if timeout(FIRST_REQUEST, first.cancelled()).await.is_ok() {
@@ -218,8 +236,12 @@ async fn silent(first: CancellationToken) {
     }
 }
 
-async fn answer(app: &App, routes: Router, request: Request<Body>) -> Response<Body> {
+async fn answer(app: &App, routes: Routes, mut request: Request<Body>) -> Response<Body> {
     let route = dataplane::route(request.uri(), request.headers());
+    if route == Route::Api && jupyter::enter(&app.settings.jupyter, &mut request) {
+        let Ok(response) = routes.jupyter.oneshot(request).await;
+        return response;
+    }
     if dataplane::is_preflight(&request) && !dataplane::is_for_program(&route) {
         return dataplane::preflight(&request);
     }
@@ -227,7 +249,7 @@ async fn answer(app: &App, routes: Router, request: Request<Body>) -> Response<B
         Route::Sandbox { id, port } => dataplane::serve(app, &id, port, request).await,
         Route::SignedFile => dataplane::serve_signed(app, request).await,
         Route::Api => {
-            let Ok(response) = routes.oneshot(request).await;
+            let Ok(response) = routes.api.oneshot(request).await;
             response
         }
         Route::Invalid(why) => {

@@ -146,6 +146,11 @@ impl Kernel {
         self.shared.life.borrow().clone()
     }
 
+    /// Its life as it goes on; ends with the kernel.
+    pub fn lives(&self) -> watch::Receiver<Life> {
+        self.shared.life.subscribe()
+    }
+
     /// Starts a process if there is none.
     pub fn start(&self) {
         // A full queue holds commands that start it as well.

@@ -14,7 +14,7 @@ use hyper::{
     upgrade::Upgraded,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use soulbox_protocol::control::{AUTHORITY, Claim, Health};
+use soulbox_protocol::control::{AUTHORITY, Claim, Hardship, Health};
 use soulbox_runtime::{Channel, api::TUNNELS};
 use std::{error::Error, sync::Arc, time::Duration};
 use thiserror::Error;
@@ -149,6 +149,39 @@ impl AgentClient {
         let body =
             serde_json::to_vec(claim).map_err(|error| AgentError::Answer(error.to_string()))?;
         self.control(Method::POST, "/claim", body.into(), timeout)
+            .await?;
+        Ok(())
+    }
+
+    /// `GET /questions` of the control plane: a frame for each time that the agent wants to know
+    /// what was counted. What the frames say is not looked at.
+    ///
+    /// # Errors
+    /// When the channel is gone or the agent refuses.
+    pub async fn questions(&self) -> Result<Incoming, AgentError> {
+        let request = Request::builder()
+            .uri(format!("http://{AUTHORITY}/questions"))
+            .body(body::boxed(Empty::new()))
+            .map_err(|error| AgentError::Answer(error.to_string()))?;
+        let answer = self.send(request).await?;
+        match answer.status() {
+            StatusCode::OK => Ok(answer.into_body()),
+            other => Err(AgentError::Answer(format!("status {other}"))),
+        }
+    }
+
+    /// `POST /hardship` of the control plane.
+    ///
+    /// # Errors
+    /// When no proper answer came within `timeout`.
+    pub async fn tell_hardship(
+        &self,
+        told: &Hardship,
+        timeout: Duration,
+    ) -> Result<(), AgentError> {
+        let body =
+            serde_json::to_vec(told).map_err(|error| AgentError::Answer(error.to_string()))?;
+        self.control(Method::POST, "/hardship", body.into(), timeout)
             .await?;
         Ok(())
     }

@@ -144,6 +144,26 @@ pub struct TemplateStatus {
     pub warm: u32,
     /// Warm sandboxes wanted.
     pub warm_wanted: u32,
+    /// The kernels that can be started in its sandboxes.
+    #[serde(default)]
+    pub kernels: Vec<KernelKind>,
+}
+
+/// One kind of kernel of a template, as its kernelspec describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelKind {
+    /// Its name, as the agent knows it.
+    pub name: String,
+    /// What people are shown.
+    pub display_name: String,
+    /// The language, as notebooks write it down.
+    pub language: String,
+    /// Further names that mean it.
+    pub aliases: Vec<String>,
+    /// `signal` or `message`.
+    pub interrupt_mode: String,
+    /// Whether it answers debuggers.
+    pub debugger: bool,
 }
 
 /// `GET /v1/node`.

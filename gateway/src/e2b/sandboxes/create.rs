@@ -10,7 +10,7 @@ use crate::{
         template_reference::TemplateReference,
     },
     gateway::App,
-    sandboxes::{RepeatKey, Wanted},
+    sandboxes::{OpenedBy, RepeatKey, Wanted},
 };
 use axum::{
     extract::State,
@@ -142,6 +142,7 @@ fn wanted(asked: NewSandbox, secure: bool, default_seconds: i64) -> Result<Wante
         env,
         secure,
         public_traffic,
+        opened_by: OpenedBy::E2b,
         allow_internet: asked.allow_internet_access,
         network: asked.network,
         repeat: None,

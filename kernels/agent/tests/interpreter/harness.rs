@@ -87,6 +87,10 @@ impl Agent {
             .stdout(Stdio::from(output))
             .env("SOULBOX_AGENT_KERNELS", kernels.path())
             .env("SOULBOX_AGENT_RUNTIME", kernels.path().join("run"))
+            .env(
+                "SOULBOX_AGENT_EXECUTIONS",
+                kernels.path().join("executions"),
+            )
             .spawn()
             .unwrap();
         ours.set_nonblocking(true).unwrap();

@@ -30,6 +30,7 @@ pub fn node_status(node: &Node) -> Answer {
             limits: template.limits,
             warm,
             warm_wanted,
+            kernels: template.kernels,
         }
     });
     let status = NodeStatus {
