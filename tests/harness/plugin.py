@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from .wire import Wire
 
 # A story never waits for longer than this for something that should have happened.
 PATIENCE_SECONDS = 30
+# Sandboxes that a story forgets end by themselves after this.
+LIFETIME_SECONDS = 600
 
 
 def pytest_report_header() -> str:
@@ -62,6 +64,24 @@ def own_server(request: pytest.FixtureRequest) -> Iterator[Server]:
     running = started(getattr(request, "param", ()))
     yield running
     running.stop()
+
+
+@pytest.fixture
+def create(server: Server) -> Iterator[Callable[..., Any]]:
+    """Creates sandboxes, through the stock client, that are killed when the story ends."""
+    # Not every suite has the client installed.
+    from e2b_code_interpreter import Sandbox
+
+    made: list[Sandbox] = []
+
+    def create(*arguments: Any, **options: Any) -> Sandbox:
+        options.setdefault("timeout", LIFETIME_SECONDS)
+        made.append(Sandbox.create(*arguments, **options))
+        return made[-1]
+
+    yield create
+    for sandbox in made:
+        sandbox.kill()
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Request, Response, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
-use soulbox_runtime::api::{ErrorCode, Plane, TUNNELS};
+use soulbox_runtime::api::{CLIENT_STREAMS, ErrorCode, Plane, TUNNELS};
 use std::{
     pin::Pin,
     sync::Arc,
@@ -140,6 +140,12 @@ pub async fn failure(app: &App, sandbox: &Sandbox, error: AgentError) -> DataErr
             if app.sandboxes.doubt(id).await =>
         {
             return gone;
+        }
+        AgentError::Refused(ErrorCode::Capacity) => {
+            return DataError::TooManyStreams {
+                id: sandbox.record.id.to_string(),
+                limit: CLIENT_STREAMS,
+            };
         }
         AgentError::Refused(ErrorCode::TooManyTunnels) => {
             return DataError::TooManyStreams {

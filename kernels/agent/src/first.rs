@@ -9,9 +9,10 @@ use std::io;
 /// transfer. More than this is more than the other bounds allow.
 const OPEN_FILES: u64 = 1 << 16;
 
-/// Signals that would end an ordinary process. A sandbox's root may send them to anybody, and
-/// not every kernel protects the first process from them as Linux does.
-const SURVIVED: [libc::c_int; 9] = [
+/// Signals that would end or stop an ordinary process. A sandbox's root may send them to
+/// anybody, and not every kernel protects the first process from them as Linux does. Those
+/// that tell of a fault of the process itself are not among them, nor can SIGKILL and SIGSTOP be.
+const SURVIVED: [libc::c_int; 18] = [
     libc::SIGHUP,
     libc::SIGINT,
     libc::SIGQUIT,
@@ -21,6 +22,15 @@ const SURVIVED: [libc::c_int; 9] = [
     libc::SIGUSR1,
     libc::SIGUSR2,
     libc::SIGVTALRM,
+    libc::SIGPROF,
+    libc::SIGTSTP,
+    libc::SIGTTIN,
+    libc::SIGTTOU,
+    libc::SIGXCPU,
+    libc::SIGXFSZ,
+    libc::SIGIO,
+    libc::SIGPWR,
+    libc::SIGSTKFLT,
 ];
 
 /// Called once, before there are threads.
@@ -30,9 +40,15 @@ pub fn prepare() -> io::Result<()> {
     unsafe {
         libc::umask(0o022);
         if std::process::id() == 1 {
-            for signal in SURVIVED {
+            for signal in SURVIVED
+                .into_iter()
+                .chain(libc::SIGRTMIN()..=libc::SIGRTMAX())
+            {
                 libc::signal(signal, libc::SIG_IGN);
             }
+            // Nobody inside may trace it, write to its memory or take its descriptors, where
+            // root has no capabilities. It makes that harder; nothing outside depends on it.
+            libc::prctl(libc::PR_SET_DUMPABLE, 0);
         }
         let mut limit: libc::rlimit = std::mem::zeroed();
         if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 {

@@ -13,6 +13,7 @@ pub mod output;
 pub mod reaper;
 pub mod registry;
 pub mod service;
+pub mod session;
 pub mod spawn;
 pub mod start;
 pub mod terminal;

@@ -14,8 +14,11 @@ use hyper::{
     upgrade::Upgraded,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use soulbox_protocol::control::{AUTHORITY, Claim, Health};
-use soulbox_runtime::{Channel, api::TUNNELS};
+use soulbox_protocol::control::{AUTHORITY, Claim, Hardship, Health};
+use soulbox_runtime::{
+    Channel,
+    api::{CLIENT_STREAMS, TUNNELS},
+};
 use std::{error::Error, sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -26,13 +29,13 @@ use tracing::debug;
 pub const STREAM_WINDOW: u32 = 1 << 20;
 /// The connection's window never stalls, so that one stream cannot hold up the others.
 pub const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+/// Bytes of one frame that the agent may send. With the default of 16 KiB a stream of output
+/// costs four times the system calls, which are dear where it crosses the sandbox's edge.
+const FRAME: u32 = 64 << 10;
 /// Bytes of one request that may wait for the agent.
 pub const SEND_BUFFER: usize = 256 << 10;
 /// Headers of one answer, in bytes.
 pub const HEADER_BYTES: u32 = 64 << 10;
-/// Requests of clients to one sandbox at one time. Health checks are not counted, so they
-/// pass when clients take all.
-pub const CLIENT_STREAMS: usize = 2048;
 /// An answer of the control plane.
 const CONTROL_ANSWER_BYTES: usize = 64 << 10;
 /// The HTTP/2 handshake of a live agent takes milliseconds.
@@ -88,6 +91,7 @@ impl AgentClient {
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buf_size(SEND_BUFFER)
+            .max_frame_size(FRAME)
             .max_header_list_size(HEADER_BYTES);
         let handshake = builder.handshake(TokioIo::new(channel));
         let (sender, connection) = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake)
@@ -145,6 +149,39 @@ impl AgentClient {
         let body =
             serde_json::to_vec(claim).map_err(|error| AgentError::Answer(error.to_string()))?;
         self.control(Method::POST, "/claim", body.into(), timeout)
+            .await?;
+        Ok(())
+    }
+
+    /// `GET /questions` of the control plane: a frame for each time that the agent wants to know
+    /// what was counted. What the frames say is not looked at.
+    ///
+    /// # Errors
+    /// When the channel is gone or the agent refuses.
+    pub async fn questions(&self) -> Result<Incoming, AgentError> {
+        let request = Request::builder()
+            .uri(format!("http://{AUTHORITY}/questions"))
+            .body(body::boxed(Empty::new()))
+            .map_err(|error| AgentError::Answer(error.to_string()))?;
+        let answer = self.send(request).await?;
+        match answer.status() {
+            StatusCode::OK => Ok(answer.into_body()),
+            other => Err(AgentError::Answer(format!("status {other}"))),
+        }
+    }
+
+    /// `POST /hardship` of the control plane.
+    ///
+    /// # Errors
+    /// When no proper answer came within `timeout`.
+    pub async fn tell_hardship(
+        &self,
+        told: &Hardship,
+        timeout: Duration,
+    ) -> Result<(), AgentError> {
+        let body =
+            serde_json::to_vec(told).map_err(|error| AgentError::Answer(error.to_string()))?;
+        self.control(Method::POST, "/hardship", body.into(), timeout)
             .await?;
         Ok(())
     }

@@ -18,6 +18,7 @@ mod death_cause;
 mod doctor;
 mod error;
 mod guest_files;
+mod hardship;
 mod history;
 mod host_ids;
 mod idle;

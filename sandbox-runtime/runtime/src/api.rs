@@ -189,6 +189,10 @@ pub struct NodeStatus {
 /// connections do not take the places of processes and files.
 pub const TUNNELS: usize = 400;
 
+/// Requests of clients to one sandbox at one time. Health checks are not counted, so they
+/// pass when clients take all.
+pub const CLIENT_STREAMS: usize = 2048;
+
 /// Header of every error that is the node's own, with the [`ErrorCode`] as its value. A
 /// forwarded answer never has it (the node takes it off), so a gateway can tell "the sandbox
 /// is gone" from an agent that says 404.

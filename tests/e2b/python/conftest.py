@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from e2b_code_interpreter import Sandbox
@@ -18,21 +18,6 @@ def sandbox(server) -> Iterator[Sandbox]:
     made = Sandbox.create(timeout=LIFETIME_SECONDS)
     yield made
     made.kill()
-
-
-@pytest.fixture
-def create(server) -> Iterator[Callable[..., Sandbox]]:
-    """Creates sandboxes that are killed when the story ends, however it ends."""
-    made: list[Sandbox] = []
-
-    def create(*arguments, **options) -> Sandbox:
-        options.setdefault("timeout", LIFETIME_SECONDS)
-        made.append(Sandbox.create(*arguments, **options))
-        return made[-1]
-
-    yield create
-    for sandbox in made:
-        sandbox.kill()
 
 
 @pytest.fixture

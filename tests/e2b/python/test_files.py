@@ -109,3 +109,48 @@ def test_a_directory_is_not_a_file(sandbox):
 def test_an_unknown_user_is_refused(sandbox):
     with pytest.raises(AuthenticationException, match="error looking up user 'nobody-here'"):
         sandbox.files.read("/tmp/x", user="nobody-here")
+
+
+def test_a_small_file_is_never_seen_empty_while_it_is_replaced(sandbox):
+    sandbox.files.write("replaced", "a" * 1000)
+    look = (
+        "n = 0\nimport os\nwhile not os.path.exists('stop'):\n"
+        " assert len(open('replaced').read()) == 1000\n n += 1\nprint(n > 0)"
+    )
+    sandbox.files.write("look.py", look)
+    handle = sandbox.commands.run("python3 look.py", background=True)
+    for number in range(100):
+        sandbox.files.write("replaced", "ab"[number % 2] * 1000)
+    sandbox.files.write("stop", "")
+    assert handle.wait().stdout == "True\n"
+
+
+def test_a_part_of_a_file_can_be_asked_for(sandbox, wire):
+    data = bytes(range(256)) * 2000
+    sandbox.files.write("/tmp/parts", data)
+    url = sandbox.download_url("/tmp/parts", use_signature_expiration=60)
+    path = url.removeprefix(f"http://{wire.host}:{wire.port}")
+
+    def part(value: str) -> tuple[int, str | None, bytes]:
+        answer = wire.send("GET", path, headers={"Range": value})
+        return answer.status, answer.headers.get("content-range"), answer.body
+
+    assert part("bytes=2-4") == (206, "bytes 2-4/512000", data[2:5])
+    assert part("bytes=-5") == (206, "bytes 511995-511999/512000", data[-5:])
+    assert part("bytes=300000-400000") == (206, "bytes 300000-400000/512000", data[300000:400001])
+    assert part("bytes=512000-")[:2] == (416, "bytes */512000")
+
+
+def test_links_are_shown_and_followed_as_the_contract_says(sandbox):
+    sandbox.commands.run("mkdir -p l/dir; echo hi > l/real; cd l; ln -s real a; ln -s dir d; ln -s gone g")
+    entries = {entry.name: entry for entry in sandbox.files.list("l")}
+    assert "g" not in entries, "what a link leads nowhere to has no type, so clients drop it"
+    assert (entries["a"].symlink_target, entries["a"].permissions) == ("/home/user/l/real", "Lrwxrwxrwx")
+    # The newest client says what it is, the older one where it leads.
+    assert entries["d"].type.value in ("dir", "symlink")
+    assert sandbox.files.read("l/a") == "hi\n"
+    sandbox.files.write("l/d/new", "through")
+    assert sandbox.files.read("l/dir/new") == "through"
+    assert [entry.path for entry in sandbox.files.list("l/d")] == ["/home/user/l/d/new"]
+    sandbox.files.remove("l/d")
+    assert sandbox.files.read("l/dir/new") == "through", "a link is removed, not where it leads"

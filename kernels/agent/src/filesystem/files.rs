@@ -92,10 +92,9 @@ impl Caller {
                 StatusCode::UNAUTHORIZED,
                 format!("error looking up user '{name}': user: unknown user {name}"),
             )),
-            Err(error) => Err(FilesError::new(
-                StatusCode::UNAUTHORIZED,
-                format!("error looking up user '{name}': {error}"),
-            )),
+            Err(error) => Err(FilesError::internal(format!(
+                "error looking up user '{name}': {error}"
+            ))),
         }
     }
 

@@ -8,6 +8,8 @@ use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::fs::File;
 
+mod kept;
+
 /// Before the key, in a header.
 const HEADER: &str = "x-metadata-";
 
@@ -60,7 +62,7 @@ pub fn from_headers(headers: &HeaderMap) -> Result<Metadata, FilesError> {
     Ok(metadata)
 }
 
-/// Makes this the whole metadata of a file. Where the file system keeps none, nothing happens.
+/// Makes this the whole metadata of a file. Where the file system keeps none, the agent does.
 pub fn replace(file: &File, metadata: &Metadata) -> Result<(), Errno> {
     let mut names = vec![0; MAX_NAMES];
     let known = match rustix::fs::flistxattr(file, &mut names) {
@@ -81,11 +83,20 @@ pub fn replace(file: &File, metadata: &Metadata) -> Result<(), Errno> {
     for (key, value) in metadata {
         let name = format!("{ATTRIBUTE}{key}");
         match rustix::fs::fsetxattr(file, &name, value.as_bytes(), XattrFlags::empty()) {
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(()),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => return kept::replace(file, metadata),
             other => other?,
         }
     }
-    Ok(())
+    kept::replace(file, &Metadata::new())
+}
+
+/// Hands on what is kept here of a file to its copy; attributes are copied as such.
+pub fn carry(from: &std::path::Path, to: &std::path::Path) -> std::io::Result<()> {
+    let kept = kept::read(from);
+    if kept.is_empty() {
+        return Ok(());
+    }
+    Ok(kept::replace(&File::open(to)?, &kept)?)
 }
 
 /// The metadata of a path, links not followed. Values that are not text are passed over.
@@ -98,7 +109,9 @@ pub fn read(path: &std::path::Path) -> Metadata {
         names.resize(MAX_NAMES, 0);
         length = rustix::fs::llistxattr(path, &mut names);
     }
-    let Ok(length) = length else { return metadata };
+    let Ok(length @ 1..) = length else {
+        return kept::read(path);
+    };
     for name in names[..length.min(names.len())].split(|byte| *byte == 0) {
         let Some(key) = name.strip_prefix(ATTRIBUTE.as_bytes()) else {
             continue;

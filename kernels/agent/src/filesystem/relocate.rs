@@ -4,6 +4,7 @@
 //! then takes its place by a rename, and only then is the source removed: whatever goes wrong,
 //! one of both is whole. Owner, mode, times and extended attributes move along.
 
+use super::metadata;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags};
 use rustix::io::Errno;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
@@ -125,6 +126,9 @@ fn describe(from: &Path, to: &Path, meta: &Metadata) -> io::Result<()> {
         rustix::fs::chmod(to, Mode::from_raw_mode(meta.mode() & MODE))?;
     }
     copy_attributes(from, to)?;
+    if meta.is_file() {
+        metadata::carry(from, to)?;
+    }
     let time = |seconds, nanoseconds| Timespec {
         tv_sec: seconds,
         tv_nsec: nanoseconds,

@@ -53,7 +53,7 @@ impl Written {
 /// Writes all of a body to a file.
 ///
 /// The first piece replaces what was there in one go, so that a small file is never seen
-/// empty while its body is on the way, and a watcher sees one change.
+/// empty, and a watcher sees one change. What was longer loses its end only after that.
 pub async fn write<E: std::fmt::Display>(
     caller: &Caller,
     path: PathBuf,
@@ -78,10 +78,11 @@ pub async fn write<E: std::fmt::Display>(
         let (path, watchers) = (path.clone(), caller.watchers.clone());
         move || {
             let replace = || {
-                if old > 0 {
-                    file.set_len(0)?;
+                (&file).write_all(&first)?;
+                if old > first.len() as u64 {
+                    file.set_len(first.len() as u64)?;
                 }
-                (&file).write_all(&first)
+                Ok(())
             };
             watchers
                 .as_one(replace)

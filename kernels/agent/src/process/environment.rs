@@ -15,10 +15,13 @@ pub fn user(identity: &Identity, name: Option<&str>) -> Result<User, ConnectErro
     let name = name.unwrap_or(&identity.default_user);
     match user::find(name) {
         Ok(Some(user)) => Ok(user),
-        Ok(None) | Err(_) => Err(ConnectError::new(
+        Ok(None) => Err(ConnectError::new(
             Code::Unauthenticated,
             format!("invalid username: '{name}'"),
         )),
+        Err(error) => Err(ConnectError::internal(format!(
+            "error looking up user '{name}': {error}"
+        ))),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A process that was started for a client, from its first byte to 30 seconds after its end.
 
 use super::input::Input;
-use super::message::{ProcessConfig, ProcessInfo};
+use super::message::{ProcessConfig, ProcessInfo, Size};
 use super::output::{Output, Source};
 use super::reaper::{Child, Exit, Pid};
 use super::terminal::Terminal;
@@ -103,9 +103,28 @@ impl Process {
         self.child.signal_group(libc::SIGTERM)
     }
 
+    /// Changes the size of its terminal; programs in it get SIGWINCH.
+    pub fn resize(self: &Arc<Self>, terminal: &Terminal, size: Size) -> io::Result<()> {
+        terminal.resize(size)?;
+        if !terminal.tells() {
+            let this = self.clone();
+            tokio::task::spawn_blocking(move || this.child.signal_session(libc::SIGWINCH));
+        }
+        Ok(())
+    }
+
     /// Ends it and its group, and waits a moment until it is reaped.
     pub async fn kill(&self) -> bool {
         self.killed.send_replace(true);
+        if let Input::Terminal(terminal) = &self.input
+            && !terminal.tells()
+        {
+            // A moment of walking; there is no other task that this one holds up.
+            tokio::task::block_in_place(|| {
+                self.child.signal_session(libc::SIGHUP);
+                self.child.signal_session(libc::SIGCONT);
+            });
+        }
         let signalled = self.child.signal_group(libc::SIGKILL);
         // If it does not die in time, it is in a system call that cannot be interrupted.
         let _ = tokio::time::timeout(DEATH, self.child.wait()).await;

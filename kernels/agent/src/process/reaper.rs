@@ -7,6 +7,7 @@
 //! kill), so that a reused number is never hit. Nobody else may call `wait` in this process:
 //! no `std::process`, no `tokio::process`. Start children with [`super::spawn::Program`].
 
+use super::session;
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -44,6 +45,16 @@ pub struct Child {
     pid: Pid,
     exit: watch::Receiver<Option<Exit>>,
     reaper: Arc<Reaper>,
+    /// Started by a child of ours, whose word on it is not proof that it exists.
+    fostered: bool,
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.fostered && self.try_exit().is_none() {
+            self.reaper.lock().remove(&self.pid);
+        }
+    }
 }
 
 impl Child {
@@ -71,6 +82,12 @@ impl Child {
     /// already been reaped.
     pub fn signal_group(&self, signal: i32) -> bool {
         self.reaper.signal_group(self.pid, signal)
+    }
+
+    /// Signals all groups of its session: every child leads one. Walks the processes of the
+    /// sandbox, so it may block for a moment.
+    pub fn signal_session(&self, signal: i32) {
+        self.reaper.signal_session(self.pid, signal);
     }
 }
 
@@ -112,7 +129,33 @@ impl Reaper {
             pid,
             exit,
             reaper: self.clone(),
+            fostered: false,
         })
+    }
+
+    /// Takes on a process that a child of ours has forked and keeps unreaped until it is told
+    /// that its end was noted here. When that child ends, its children become ours, and are
+    /// reaped like all others. `None` for a number that is already known.
+    pub fn foster(self: &Arc<Self>, pid: Pid) -> Option<Child> {
+        let mut children = self.lock();
+        if children.contains_key(&pid) {
+            return None;
+        }
+        let (sender, exit) = watch::channel(None);
+        children.insert(pid, sender);
+        Some(Child {
+            pid,
+            exit,
+            reaper: self.clone(),
+            fostered: true,
+        })
+    }
+
+    /// Notes the end of a fostered process. From here on its number may be reused.
+    pub fn ended(&self, pid: Pid, exit: Exit) {
+        if let Some(sender) = self.lock().remove(&pid) {
+            sender.send_replace(Some(exit));
+        }
     }
 
     fn signal_group(&self, pid: Pid, signal: i32) -> bool {
@@ -125,6 +168,19 @@ impl Reaper {
         // so the number is not reused. The group comes to be a moment after the fork; before
         // that there is only the process.
         unsafe { libc::kill(-pid.0, signal) == 0 || libc::kill(pid.0, signal) == 0 }
+    }
+
+    /// Nothing happens when the leader has been reaped: its number may be somebody else's.
+    fn signal_session(&self, leader: Pid, signal: i32) {
+        let children = self.lock();
+        if !children.contains_key(&leader) {
+            return;
+        }
+        for group in session::groups(leader).into_iter().chain([leader]) {
+            // SAFETY: plain system call. The number is greater than one, so its negative is one
+            // group, which had a member in this session a moment ago.
+            unsafe { libc::kill(-group.0, signal) };
+        }
     }
 
     /// Takes every exit that is there.

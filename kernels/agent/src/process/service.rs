@@ -81,8 +81,8 @@ async fn update(State(starter): Shared, request: Request<Body>) -> Response<Body
             return Ok(Empty {});
         };
         match &process.input {
-            Input::Terminal(terminal) => terminal
-                .resize(pty.size)
+            Input::Terminal(terminal) => process
+                .resize(terminal, pty.size)
                 .map_err(|error| ConnectError::internal(format!("cannot resize: {error}")))?,
             _ => return Err(ConnectError::internal("the process has no terminal")),
         }

@@ -41,7 +41,16 @@ impl Terminal {
         Ok((Self { descriptor }, theirs))
     }
 
-    /// Changes the size; the programs in the terminal get SIGWINCH.
+    /// Whether the system itself tells the programs in this terminal of a new size and of its
+    /// end. One that does not even say who is in front does not.
+    pub fn tells(&self) -> bool {
+        !matches!(
+            rustix::termios::tcgetpgrp(self.descriptor.as_fd()),
+            Err(rustix::io::Errno::NOTTY)
+        )
+    }
+
+    /// Changes the size. Where the terminal [`Self::tells`], its programs get SIGWINCH.
     pub fn resize(&self, size: Size) -> io::Result<()> {
         Ok(rustix::termios::tcsetwinsize(
             self.descriptor.as_fd(),

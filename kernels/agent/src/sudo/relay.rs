@@ -178,9 +178,9 @@ impl Relay {
             while let Some(signal) = signals.next() {
                 if i32::from(signal) == libc::SIGWINCH {
                     self.resize();
-                } else {
-                    hand_on(stream, signal);
                 }
+                // Of a new size not every system tells the command itself.
+                hand_on(stream, signal);
             }
             if inner.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
                 self.show_piece();

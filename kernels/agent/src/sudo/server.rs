@@ -5,7 +5,7 @@
 //! sandbox hold for `sudo apt-get` too.
 
 use super::{Answer, MAX_REQUEST, Request, SPACE, Shell, install, socket};
-use crate::process::reaper::{Exit, Reaper};
+use crate::process::reaper::{Child, Exit, Reaper};
 use crate::process::spawn::{DEFAULT_PATH, Program, Stdio};
 use crate::process::user::{self, User};
 use crate::sandbox::Sandbox;
@@ -109,11 +109,7 @@ async fn serve(mut stream: UnixStream, sandbox: &Sandbox, reaper: &Arc<Reaper>) 
                         },
                         read = stream.read(&mut signals) => match read {
                             Ok(count @ 1..) => {
-                                for signal in signals[..count].iter().map(|byte| i32::from(*byte)) {
-                                    if FORWARDED.contains(&signal) {
-                                        child.signal_group(signal);
-                                    }
-                                }
+                                hand_on(&child, &signals[..count]);
                             }
                             // The caller was killed, and its command is as well: it would
                             // have been in the same group.
@@ -131,6 +127,21 @@ async fn serve(mut stream: UnixStream, sandbox: &Sandbox, reaper: &Arc<Reaper>) 
     };
     let text = serde_json::to_vec(&answer).unwrap_or_default();
     stream.write_all(&text).await
+}
+
+/// Hands the caller's signals on to the command. A new size concerns everything in its
+/// terminal, and is told once, however often it came.
+fn hand_on(child: &Child, signals: &[u8]) {
+    let is_resized = |signal: &i32| *signal == libc::SIGWINCH;
+    let signals: Vec<i32> = signals.iter().map(|byte| i32::from(*byte)).collect();
+    for signal in signals.iter().filter(|signal| !is_resized(signal)) {
+        if FORWARDED.contains(signal) {
+            child.signal_group(*signal);
+        }
+    }
+    if signals.iter().any(is_resized) {
+        tokio::task::block_in_place(|| child.signal_session(libc::SIGWINCH));
+    }
 }
 
 /// A request with its descriptors, in order.
