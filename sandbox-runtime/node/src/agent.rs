@@ -14,7 +14,10 @@ use hyper::{
     upgrade::Upgraded,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use soulbox_protocol::control::{AUTHORITY, Claim, Health};
+use soulbox_protocol::{
+    control::{AUTHORITY, Claim, Health},
+    egress::{ACCEPT_PATH, SWITCH_PATH, Switch},
+};
 use soulbox_runtime::{Channel, api::TUNNELS};
 use std::{error::Error, sync::Arc, time::Duration};
 use thiserror::Error;
@@ -147,6 +150,31 @@ impl AgentClient {
         self.control(Method::POST, "/claim", body.into(), timeout)
             .await?;
         Ok(())
+    }
+
+    /// Tells the agent whether there is a way out.
+    ///
+    /// # Errors
+    /// When no proper answer came within `timeout`.
+    pub async fn switch_egress(&self, on: bool, timeout: Duration) -> Result<(), AgentError> {
+        let body = serde_json::to_vec(&Switch { on })
+            .map_err(|error| AgentError::Answer(error.to_string()))?;
+        self.control(Method::PUT, SWITCH_PATH, body.into(), timeout)
+            .await?;
+        Ok(())
+    }
+
+    /// Holds a way out open until the agent takes it; its answer names a destination.
+    ///
+    /// # Errors
+    /// When the channel is gone or the agent refuses it.
+    pub async fn offer_exit(&self, body: OutBody) -> Result<Response<Incoming>, AgentError> {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(format!("http://{AUTHORITY}{ACCEPT_PATH}"))
+            .body(body)
+            .map_err(|error| AgentError::Answer(error.to_string()))?;
+        self.send(request).await
     }
 
     /// Carries a client's request. The permit must live as long as the answer's body.
