@@ -13,13 +13,14 @@ mod history;
 mod lifetime;
 mod live;
 mod names;
+mod network;
 mod page;
 mod record;
 mod repeat;
 
 pub use create::Wanted;
 pub use history::Known;
-pub use live::{STREAMS_PER_SANDBOX, Sandbox};
+pub use live::{NetworkSettings, STREAMS_PER_SANDBOX, Sandbox};
 pub use page::{Cursor, Order, Selection};
 pub use record::Record;
 pub use repeat::RepeatKey;

@@ -5,5 +5,6 @@ pub mod create;
 pub mod get;
 pub mod kill;
 pub mod list;
+pub mod network;
 mod shown;
 pub mod timeout;
