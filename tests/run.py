@@ -158,6 +158,7 @@ def pytest(generation: str, tier: str, *paths: str) -> Tally:
 
 def stories(tier: str) -> dict[str, Callable[[], Tally]]:
     rest = ["tests/e2b/javascript", "tests/http", "tests/ports", "tests/cli", "tests/attacks", "tests/faults"]
+    rest += ["tests/egress"]
     return {
         f"{tier}: stories with the classic Python client": lambda: pytest(
             "classic", tier, "tests/e2b/python"
