@@ -33,15 +33,13 @@ except OSError:
 
 def test_off_means_off_names_included(create, outside, fetch):
     sandbox = create(allow_internet_access=False)
-    before = sum(Names.asked.values())
     assert sandbox.commands.run("env | grep -i proxy || true").stdout == ""
     assert fetch(sandbox, outside.url(host=ADDRESS)) in OFF
-    assert fetch(sandbox, outside.url(host="secret.open.test")) in OFF
+    assert fetch(sandbox, outside.url(host="secret.test")) in OFF
     assert fetch(sandbox, outside.url(), "-x", "http://127.0.0.1:28128") == "failed 7"
     run = sandbox.run_code("import os; print([name for name in os.environ if 'proxy' in name.lower()])")
     assert run.logs.stdout == ["[]\n"]
-    assert sum(Names.asked.values()) == before
-    assert sandbox.get_info().sandbox_id == sandbox.sandbox_id
+    assert "secret.test" not in Names.asked
 
 
 @pytest.fixture(scope="module")
