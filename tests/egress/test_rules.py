@@ -133,8 +133,10 @@ def test_what_is_not_there_is_told(gate, inside):
 def test_rules_outlive_the_gateway(ruled, outside, fetch, gate):
     sandbox = ruled
     sandbox.update_network({"deny_out": [ALL], "allow_out": ["open.test"]})
-    gate.kill_gateway()
-    gate.start()
+    gate.kill_worker()
+    eventually(lambda: gate.wire.send("GET", "/health").status in (200, 204))
+    # Requests are served at once, sandboxes as soon as the node has been asked for them.
+    eventually(lambda: sandbox.sandbox_id in gate.sandbox_ids())
     assert fetch(sandbox, outside.url()).startswith("200")
     assert fetch(sandbox, outside.url(host="closed.test")).startswith("403")
     assert rules_of(shown(gate, sandbox)) == {"allowOut": ["open.test"], "denyOut": [ALL]}
