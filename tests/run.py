@@ -157,8 +157,18 @@ def pytest(generation: str, tier: str, *paths: str) -> Tally:
 
 
 def stories(tier: str) -> dict[str, Callable[[], Tally]]:
-    rest = ["tests/e2b/javascript", "tests/http", "tests/ports", "tests/cli", "tests/attacks", "tests/faults"]
-    rest += ["tests/egress"]
+    rest = [
+        "tests/e2b/javascript",
+        "tests/http",
+        "tests/ports",
+        "tests/cli",
+        "tests/tls",
+        "tests/attacks",
+        "tests/faults",
+        "tests/egress",
+    ]
+    # What a browser shows does not depend on the tier.
+    only_once = [] if tier == TIERS[0] else ["--ignore=tests/jupyter/test_lab.py"]
     return {
         f"{tier}: stories with the classic Python client": lambda: pytest(
             "classic", tier, "tests/e2b/python"
@@ -166,6 +176,7 @@ def stories(tier: str) -> dict[str, Callable[[], Tally]]:
         f"{tier}: stories with the current Python client": lambda: pytest(
             "current", tier, "tests/e2b/python"
         ),
+        f"{tier}: stories with Jupyter clients": lambda: pytest("jupyter", tier, "tests/jupyter", *only_once),
         f"{tier}: all other stories": lambda: pytest("current", tier, *rest),
     }
 

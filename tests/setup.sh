@@ -4,6 +4,7 @@
 #
 #   tests/setup.sh            everything
 #   tests/setup.sh current    only the newest Python client (what the demo needs)
+#   tests/setup.sh jupyter    only the Jupyter clients and the browser
 #   tests/setup.sh tools      only what checks our own Python
 set -eu
 
@@ -63,17 +64,34 @@ packages() {
     printf %s "$want" > "$to/.lock"
 }
 
+# The stories of JupyterLab need a browser, and nothing else of this kind is in a package index.
+browser() {
+    command -v chromium >/dev/null || command -v chromium-browser >/dev/null && return
+    command -v apt-get >/dev/null || fail "chromium is missing; install it and start again"
+    say "installing Chromium"
+    root=''
+    [ "$(id -u)" = 0 ] || root=sudo
+    $root apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive $root apt-get install -y -qq --no-install-recommends chromium >/dev/null
+}
+
 case ${1:-all} in
     tools) venv tools "$here/requirements-tools.txt" ;;
+    jupyter)
+        venv jupyter "$here/jupyter/requirements.txt"
+        browser
+        ;;
     current) venv current "$here/e2b/python/requirements-current.txt" ;;
     all)
         venv tools "$here/requirements-tools.txt"
         venv kernel "$here/requirements-kernel.txt"
         venv classic "$here/e2b/python/requirements-classic.txt"
         venv current "$here/e2b/python/requirements-current.txt"
+        venv jupyter "$here/jupyter/requirements.txt"
+        browser
         find_node
         packages classic
         packages current
         ;;
-    *) fail "unknown part: $1 (all, tools, current)" ;;
+    *) fail "unknown part: $1 (all, tools, current, jupyter)" ;;
 esac

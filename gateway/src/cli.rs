@@ -5,7 +5,9 @@ mod doctor;
 mod exec;
 mod key;
 mod kill;
+mod lab;
 mod logging;
+mod logs;
 mod namespace_init;
 mod node;
 mod port_forward;
@@ -50,14 +52,18 @@ enum Command {
     Doctor(doctor::Options),
     /// Run a command in a sandbox; its streams and exit status are passed through
     Exec(exec::Options),
-    /// Copy a file into or out of a sandbox
+    /// Copy files and directories into or out of a sandbox
     Cp(cp::Options),
     /// List the sandboxes, or the processes of one
     Ps(ps::Options),
+    /// Tell what happened to a sandbox, also to one that has ended
+    Logs(logs::Options),
     /// End sandboxes
     Kill(kill::Options),
     /// Make a port of a sandbox one of this machine
     PortForward(port_forward::Options),
+    /// Start JupyterLab on this machine, with its kernels in sandboxes
+    Lab(lab::Options),
     /// The unprivileged half of `serve`
     #[command(hide = true)]
     GatewayWorker(worker::Options),
@@ -77,8 +83,10 @@ pub fn run() -> ExitCode {
         Command::Exec(options) => exec::run(options),
         Command::Cp(options) => cp::run(options),
         Command::Ps(options) => ps::run(options),
+        Command::Logs(options) => logs::run(options),
         Command::Kill(options) => kill::run(options),
         Command::PortForward(options) => port_forward::run(options),
+        Command::Lab(options) => lab::run(options),
         Command::GatewayWorker(options) => worker::run(options),
         Command::NamespaceInit(options) => namespace_init::run(options),
     }

@@ -1,11 +1,17 @@
 //! Where settings come from: flags before `SOULBOX_*` variables before a file before the
 //! defaults. A setting that makes no sense is named with the reason, and nothing starts.
 
+mod domain;
 mod file;
+mod jupyter;
 mod settings;
+mod tls;
 mod user;
 
+pub use domain::Domain;
+pub use jupyter::Jupyter;
 pub use settings::{Overrides, Settings, default_data_dir};
+pub use tls::{Certificate, TlsSettings};
 pub use user::Account;
 
 use thiserror::Error;

@@ -8,6 +8,8 @@ mod access;
 mod cors;
 mod errors;
 mod forward;
+mod noting;
+mod page;
 mod ports;
 mod route;
 mod signature;
@@ -101,16 +103,27 @@ async fn admit_and_send(
     port: u16,
     request: Request<Body>,
 ) -> Response<Body> {
+    let person = page::is_for_person(&request);
     let admitted = sandbox.and_then(|sandbox| Ok((admit(&sandbox, port, &request)?, sandbox)));
     let answer = match admitted {
-        Ok((Some(plane), sandbox)) => forward::to_agent(app, sandbox, plane, request).await,
+        Ok((Some(plane), sandbox)) => {
+            let noted = noting::kind(plane, request.method(), request.uri().path());
+            let answer = forward::to_agent(app, Arc::clone(&sandbox), plane, request).await;
+            if let (Some(noted), Ok(response)) = (noted, &answer) {
+                noted.note(&sandbox, response.status());
+            }
+            answer
+        }
         Ok((None, sandbox)) => ports::to_program(app, sandbox, port, request).await,
         Err(error) => {
             discard(request.into_body()).await;
             Err(error)
         }
     };
-    let mut response = answer.unwrap_or_else(DataError::into_response);
+    let mut response = answer.unwrap_or_else(|error| match page::of(&error) {
+        Some(page) if person => page,
+        _ => error.into_response(),
+    });
     // A program on a port of the sandbox says itself who may read its answers.
     if plane(port).is_some() {
         cors::open(response.headers_mut());

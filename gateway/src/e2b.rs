@@ -5,6 +5,7 @@
 
 mod body;
 mod caller;
+mod callers_domain;
 mod error;
 mod health;
 mod metadata_filter;
@@ -14,7 +15,9 @@ mod sandbox_path;
 mod sandboxes;
 mod template_reference;
 
+pub use body::read as read_body;
 pub use caller::Authenticated;
+pub use callers_domain::CallersDomain;
 pub use error::ApiError;
 pub use sandbox_path::SandboxPath;
 
@@ -38,6 +41,10 @@ pub fn routes() -> Router<Arc<App>> {
             "/v2/sandboxes",
             post(sandboxes::create::current).get(sandboxes::list::current),
         )
+        .route("/sandboxes/metrics", get(sandboxes::metrics::latest))
+        .route("/sandboxes/{id}/logs", get(sandboxes::logs::first))
+        .route("/v2/sandboxes/{id}/logs", get(sandboxes::logs::second))
+        .route("/sandboxes/{id}/metrics", get(sandboxes::metrics::of_one))
         .route("/sandboxes/{id}", get(sandboxes::get::detail))
         .route("/sandboxes/{id}", delete(sandboxes::kill::kill))
         .route("/sandboxes/{id}/connect", post(sandboxes::connect::connect))

@@ -4,31 +4,39 @@
 //! store or on the node, so it may be killed at any time.
 
 mod client_stream;
+mod doors;
+mod handshake;
 mod server;
 mod unread;
+mod welcome;
 
+pub use doors::Doors;
 pub use unread::discard;
 
 use crate::{
     auth::Keys,
     config::Settings,
-    e2b, native,
+    e2b, jupyter,
+    kernels::{Kernels, Policy, Sessions},
+    native,
     sandboxes::Sandboxes,
     store::{Store, StoreError},
 };
 use axum::Router;
-use jiff::SignedDuration;
+use doors::TlsDoor;
+use jiff::{SignedDuration, Timestamp};
 use rustix::fs::{FlockOperation, flock};
+use server::Door;
 use std::{
     fs::File,
     io,
-    net::TcpListener,
+    net::SocketAddr,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 use thiserror::Error;
-use tokio::time::timeout;
+use tokio::{net::TcpListener, time::timeout};
 
 /// A predecessor that was killed lets go of the store within this.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
@@ -42,8 +50,16 @@ pub struct App {
     pub settings: Settings,
     /// All sandboxes.
     pub sandboxes: Arc<Sandboxes>,
+    /// All kernels, as Jupyter clients see them.
+    pub kernels: Arc<Kernels>,
+    /// Jupyter's sessions.
+    pub sessions: Sessions,
+    /// When this gateway was started.
+    pub started_at: Timestamp,
     /// All API keys.
     pub keys: Keys,
+    /// What clients are to have in `E2B_DOMAIN`, unless they wrote it in another way.
+    pub domain: Option<String>,
 }
 
 /// Why the gateway did not start.
@@ -71,7 +87,7 @@ pub enum GatewayError {
 }
 
 /// Serves until a signal comes, and then until running requests are done.
-pub async fn run(settings: Settings, listener: TcpListener) -> Result<(), GatewayError> {
+pub async fn run(settings: Settings, doors: Doors) -> Result<(), GatewayError> {
     let signals = server::Signals::listen().map_err(system("listen for signals"))?;
     let directory = settings.gateway_dir();
     let _lock = take(directory.join("worker.lock")).await?;
@@ -85,6 +101,17 @@ pub async fn run(settings: Settings, listener: TcpListener) -> Result<(), Gatewa
     let sandboxes = Sandboxes::open(store.clone(), settings.node_socket(), longest)
         .await
         .map_err(unusable)?;
+    let policy = Policy {
+        template: settings.jupyter.template.clone(),
+        idle: Duration::from_secs(settings.jupyter.cull_idle_seconds.into()),
+        cull_connected: settings.jupyter.cull_connected,
+    };
+    let kernels = Kernels::open(store.clone(), Arc::clone(&sandboxes), policy)
+        .await
+        .map_err(unusable)?;
+    let sessions = Sessions::open(store.clone(), Arc::clone(&kernels))
+        .await
+        .map_err(unusable)?;
     let keys = Keys::new(store);
     let first = keys.create_first().await.map_err(unusable)?;
     tokio::spawn(Arc::clone(&sandboxes).follow_node());
@@ -92,46 +119,75 @@ pub async fn run(settings: Settings, listener: TcpListener) -> Result<(), Gatewa
         tracing::warn!("the node does not answer yet");
     }
     tokio::spawn(Arc::clone(&sandboxes).end_in_time());
+    tokio::spawn(Arc::clone(&kernels).keep_alive_what_is_used());
+    let (plain, address) = open(doors.plain)?;
+    let mut opened = vec![Door {
+        listener: plain,
+        tls: None,
+    }];
+    let mut tls_port = None;
+    if let Some(TlsDoor { listener, config }) = doors.tls {
+        let (listener, address) = open(listener)?;
+        tls_port = Some(address.port());
+        opened.push(Door {
+            listener,
+            tls: Some(config),
+        });
+    }
+    let domain = settings.domain.as_ref();
+    let domain = domain.map(|domain| domain.with_port(tls_port));
+    let app = Arc::new(App {
+        settings,
+        sandboxes,
+        kernels,
+        sessions,
+        started_at: Timestamp::now(),
+        keys,
+        domain,
+    });
+    welcome::say(
+        &app,
+        address,
+        tls_port,
+        first.map(|key| key.secret).as_ref(),
+    );
+    server::serve(app, opened, signals).await;
+    Ok(())
+}
+
+fn open(listener: std::net::TcpListener) -> Result<(TcpListener, SocketAddr), GatewayError> {
     let address = listener
         .local_addr()
         .map_err(system("ask the socket for its address"))?;
     listener
         .set_nonblocking(true)
         .map_err(system("prepare the socket"))?;
-    let listener = tokio::net::TcpListener::from_std(listener).map_err(system("use the socket"))?;
-    let app = Arc::new(App {
-        settings,
-        sandboxes,
-        keys,
-    });
-    welcome(address, first.as_ref().map(|key| key.secret.expose()));
-    server::serve(app, listener, signals).await;
-    Ok(())
+    let listener = TcpListener::from_std(listener).map_err(system("use the socket"))?;
+    Ok((listener, address))
 }
 
-/// The control plane's routes, ours and E2B's.
-fn routes(app: Arc<App>) -> Router {
+/// The routers, cheap to clone.
+#[derive(Clone)]
+struct Routes {
+    /// The control plane, ours and E2B's.
+    api: Router,
+    /// Jupyter's.
+    jupyter: Router,
+}
+
+fn routes(app: Arc<App>) -> Routes {
+    Routes {
+        jupyter: jupyter::routes(&app),
+        api: api(app),
+    }
+}
+
+fn api(app: Arc<App>) -> Router {
     e2b::routes()
         .merge(native::routes())
         .fallback(e2b::unknown_route)
         .method_not_allowed_fallback(e2b::unknown_method)
         .with_state(app)
-}
-
-/// What a newcomer needs next. The key appears here once and never again.
-fn welcome(address: std::net::SocketAddr, first_key: Option<&str>) {
-    let reachable = match address.ip() {
-        ip if ip.is_unspecified() => std::net::SocketAddr::from(([127, 0, 0, 1], address.port())),
-        _ => address,
-    };
-    if let Some(key) = first_key {
-        println!("API key: {key}");
-        println!("  It is shown this once; `soulbox key create` makes more.");
-    }
-    println!("soulbox is ready on http://{reachable}");
-    println!("For your own program:");
-    println!("  export E2B_API_URL=http://{reachable} E2B_SANDBOX_URL=http://{reachable}");
-    println!("  export E2B_API_KEY={}", first_key.unwrap_or("<your key>"));
 }
 
 async fn take(path: PathBuf) -> Result<File, GatewayError> {

@@ -5,25 +5,30 @@
 //! the node and every sandbox live on for the next `soulbox serve` to take up.
 
 mod directory;
+mod doors;
 mod node;
 mod node_log;
 mod worker;
 
+pub use doors::authority_file;
 pub use worker::UNUSABLE;
 
 use crate::{
     config::{Account, ConfigError, Settings},
     nodeclient::Control,
+    tls::TlsError,
 };
-use std::{io, net::TcpListener, path::PathBuf, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 use thiserror::Error;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    time::sleep,
+    time::{Instant, interval_at, sleep},
 };
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How often certificate files are looked at without being asked to.
+const RENEWAL: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// Why serving ended, other than by a wish.
 #[derive(Debug, Error)]
@@ -31,6 +36,9 @@ pub enum LaunchError {
     /// The configuration makes no sense.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// There is no certificate to serve HTTPS with.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The operating system refused something.
     #[error("could not {what}: {cause}")]
     System {
@@ -74,41 +82,81 @@ pub async fn run(settings: Settings) -> Result<(), LaunchError> {
         None
     };
     let _lock = directory::take(&settings, account)?;
-    let listener = TcpListener::bind(settings.listen).map_err(system(format!(
-        "listen on {} (setting `listen`)",
-        settings.listen
-    )))?;
+    let mut doors = doors::Doors::open(&settings)?;
     warn_if_public(&settings);
     let mut node = node::Keeper::new(&settings, account);
-    tokio::select! {
-        begun = node.begin() => begun?,
+    let begun = tokio::select! {
+        begun = node.begin() => begun,
         () = signals.next() => {
             node.end(&mut signals).await;
             return Ok(());
         }
-    }
-    let mut worker = worker::Worker::start(&settings, &listener, account)?;
+    };
+    let outcome = match begun {
+        Ok(()) => serve(&settings, &mut doors, account, &mut node, &mut signals).await,
+        Err(error) => Err(error),
+    };
+    drop(doors);
+    // Also after a failure: nobody else would end what was started here.
+    node.end(&mut signals).await;
+    outcome
+}
+
+/// Keeps a gateway running until a signal comes or none can be started.
+async fn serve(
+    settings: &Settings,
+    doors: &mut doors::Doors,
+    account: Option<Account>,
+    node: &mut node::Keeper,
+    signals: &mut Signals,
+) -> Result<(), LaunchError> {
+    let mut renewal = Renewal::new(doors)?;
+    let mut worker = worker::Worker::start(settings, doors, account)?;
     let mut pause = FIRST_PAUSE;
-    let outcome = loop {
+    loop {
         tokio::select! {
-            () = signals.next() => break Ok(()),
+            () = signals.next() => break,
             () = node.keep() => {}
+            () = renewal.due() => doors.renew(worker.channel()),
             ended = worker.ended() => {
                 if ended.is_unusable() {
-                    break Err(LaunchError::WorkerUnusable);
+                    return Err(LaunchError::WorkerUnusable);
                 }
                 say(&format!("the gateway ended ({ended}); starting it again"));
                 sleep(pause).await;
                 pause = if ended.lived_long() { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
-                worker = worker::Worker::start(&settings, &listener, account)?;
+                worker = worker::Worker::start(settings, doors, account)?;
             }
         }
-    };
-    drop(listener);
+    }
     say("ending");
-    worker.end(&mut signals).await;
-    node.end(&mut signals).await;
-    outcome
+    worker.end(signals).await;
+    Ok(())
+}
+
+/// When the certificate is to be looked at again: on SIGHUP, and now and then.
+struct Renewal(Option<(Signal, tokio::time::Interval)>);
+
+impl Renewal {
+    /// Without HTTPS there is nothing to renew, and SIGHUP ends a program as ever.
+    fn new(doors: &doors::Doors) -> Result<Self, LaunchError> {
+        if !doors.has_tls() {
+            return Ok(Self(None));
+        }
+        let hangup = signal(SignalKind::hangup()).map_err(system("listen for signals".into()))?;
+        let clock = interval_at(Instant::now() + RENEWAL, RENEWAL);
+        Ok(Self(Some((hangup, clock))))
+    }
+
+    async fn due(&mut self) {
+        let Some((hangup, clock)) = &mut self.0 else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = hangup.recv() => {}
+            _ = clock.tick() => {}
+        }
+    }
 }
 
 /// The signals that end everything.
@@ -147,7 +195,10 @@ fn control(settings: &Settings) -> Control {
 
 fn warn_if_public(settings: &Settings) {
     if !settings.listen.ip().is_loopback() {
-        say("listening beyond this machine without encryption: put a TLS proxy in front");
+        say(&format!(
+            "{} is beyond this machine and not encrypted: use HTTPS (`--tls-cert`), or a proxy with it",
+            settings.listen
+        ));
     }
 }
 

@@ -2,8 +2,9 @@
 //! images.
 //!
 //! Folders and who may know whom: `cli` and `launcher` start things; `gateway` puts the
-//! parts together; `e2b`, `native` and `dataplane` speak with clients and hold no logic;
-//! `sandboxes` owns what clients see; `nodeclient` and `store` are what it stands on.
+//! parts together; `e2b`, `jupyter`, `native` and `dataplane` speak with clients and hold no
+//! logic; `sandboxes` and `kernels` own what clients see; `nodeclient` and `store` are what
+//! they stand on.
 #![forbid(unsafe_code)]
 
 mod auth;
@@ -12,12 +13,16 @@ mod config;
 mod dataplane;
 mod e2b;
 mod gateway;
+mod handover;
+mod jupyter;
+mod kernels;
 mod launcher;
 mod native;
 mod nodeclient;
 mod random;
 mod sandboxes;
 mod store;
+mod tls;
 
 use std::process::ExitCode;
 

@@ -6,6 +6,7 @@
 //! that decided.
 
 mod create;
+mod diary;
 mod end;
 mod expiry;
 mod follow;
@@ -19,10 +20,11 @@ mod record;
 mod repeat;
 
 pub use create::Wanted;
+pub use diary::{Level, Line};
 pub use history::Known;
 pub use live::{NetworkSettings, STREAMS_PER_SANDBOX, Sandbox};
 pub use page::{Cursor, Order, Selection};
-pub use record::Record;
+pub use record::{OpenedBy, Record};
 pub use repeat::RepeatKey;
 
 use crate::{
@@ -30,7 +32,10 @@ use crate::{
     store::{Store, StoreError},
 };
 use jiff::SignedDuration;
-use soulbox_runtime::{SandboxId, TemplateName};
+use soulbox_runtime::{
+    SandboxId, TemplateName,
+    api::{ErrorCode, Sample},
+};
 use std::{
     collections::{HashMap, HashSet},
     path::PathBuf,
@@ -100,6 +105,7 @@ pub struct Sandboxes {
     starting: Mutex<HashSet<SandboxId>>,
     repeats: repeat::Repeats,
     ends_changed: Notify,
+    archive: diary::Archive,
     /// Incarnation of the node while it can be reached.
     incarnation: watch::Sender<Option<String>>,
 }
@@ -130,6 +136,7 @@ impl Sandboxes {
             starting: Mutex::default(),
             repeats: repeat::Repeats::default(),
             ends_changed: Notify::new(),
+            archive: diary::Archive::default(),
             incarnation: watch::Sender::new(None),
         }))
     }
@@ -150,6 +157,28 @@ impl Sandboxes {
             .filter(|sandbox| sandbox.is_running())
             .cloned()
             .collect()
+    }
+
+    /// What a running sandbox used, oldest first, from `start` to `end` in seconds since 1970.
+    pub async fn metrics(
+        &self,
+        sandbox: &Sandbox,
+        start: Option<i64>,
+        end: Option<i64>,
+    ) -> Result<Vec<Sample>, SandboxError> {
+        let id = &sandbox.record.id;
+        match self.node.metrics(id, start, end).await {
+            Err(error) if error.code() == Some(ErrorCode::SandboxUnknown) => {
+                Err(SandboxError::Unknown(id.to_string()))
+            }
+            Err(ControlError::Connection(_)) => Err(SandboxError::NodeAway),
+            samples => Ok(samples?),
+        }
+    }
+
+    /// The longest life that a sandbox may have.
+    pub fn longest(&self) -> SignedDuration {
+        self.longest
     }
 
     /// The node, for questions that concern no single sandbox.

@@ -5,11 +5,14 @@
 //! no protocol and takes no decision.
 
 mod answers;
+mod kernels;
 mod keys;
 mod sandboxes;
 mod schema;
+mod sessions;
 
 pub use answers::SavedAnswer;
+pub use kernels::KernelRow;
 pub use keys::KeyRow;
 pub use sandboxes::{SandboxRow, SavedDeath};
 

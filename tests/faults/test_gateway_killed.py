@@ -83,3 +83,16 @@ def kinds(running) -> list[str]:
         return [item["type"] for item in running]
     except (OSError, ValueError, http.client.HTTPException):
         return []
+
+
+@pytest.mark.parametrize("own_server", [WITHOUT_POOL], indirect=True)
+def test_a_gateway_that_can_not_start_again_takes_the_node_along(own_server):
+    """Whoever gives up leaves nothing behind that nobody would end."""
+    own_server.wire.create("base", timeout=600)
+    store = own_server.data / "gateway/soulbox.db"
+    for path in store.parent.glob("soulbox.db*"):
+        path.unlink()
+    store.mkdir()
+    own_server.kill_worker()
+    eventually(lambda: not own_server.gateways() and not own_server.nodes(), 60)
+    assert "the gateway did not start" in own_server.log.read_text()

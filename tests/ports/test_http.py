@@ -175,12 +175,28 @@ def test_a_closed_port_is_told_in_exact_words(web):
     }
 
 
+def test_a_person_in_a_browser_sees_a_page_and_a_script_does_not(web):
+    navigating = {"Sec-Fetch-Mode": "navigate", "Accept": "text/html"}
+    for sandbox, words in (
+        (web.sandbox.sandbox_id, b"port 9999"),
+        ("iaaaaaaaaaaaaaaaaaaaa", b"does not run"),
+    ):
+        answer = web.wire.data(sandbox, 9999, "GET", "/", **navigating)
+        assert (answer.status, answer.headers["content-type"]) == (502, "text/html; charset=utf-8")
+        assert words in answer.body and sandbox.encode() in answer.body
+        script = web.wire.data(sandbox, 9999, "GET", "/", **{"Sec-Fetch-Mode": "cors", "Accept": "text/html"})
+        assert script.json()["code"] == 502
+
+
 def test_a_port_that_opens_late_is_waited_for(web):
     web.sandbox.commands.run("sleep 0.4; python3 -m http.server 8090 --bind 127.0.0.1", background=True)
     headers = routing(web.sandbox.sandbox_id, 8090)
-    # The first try may be too early on a busy machine; a second follows at once, as a client's would.
-    statuses = [web.wire.send("GET", "/", headers=headers).status for _ in range(3)]
-    assert 200 in statuses
+    # The first try may be too early on a busy machine; others follow at once, as a client's would.
+    # A refusal comes late itself, so there are few of them.
+    statuses: list[int] = []
+    while 200 not in statuses and len(statuses) < 20:
+        statuses.append(web.wire.send("GET", "/", headers=headers).status)
+    assert statuses[-1] == 200 and set(statuses) <= {200, 502}
 
 
 def test_a_server_that_speaks_http_1_0_and_closes_is_read_to_its_end(web):

@@ -10,11 +10,6 @@ use crate::{
     store::{KeyRow, Store, StoreError},
 };
 use sha2::{Digest, Sha256};
-use std::{
-    collections::HashMap,
-    sync::Mutex,
-    time::{Duration, Instant},
-};
 
 /// Clients of the older generation refuse keys of any other form (e2b-wire.md, section 1.6).
 const PREFIX: &str = "e2b_";
@@ -23,11 +18,6 @@ const RANDOM_BYTES: usize = 20;
 const SHOWN_DIGITS: usize = 6;
 /// Longest text that is looked up at all.
 const LONGEST_KEY: usize = 256;
-/// How long a found key is trusted without asking the store: a revoked key works for this
-/// long at most.
-const TRUSTED_FOR: Duration = Duration::from_secs(5);
-/// More keys in use at once are looked up each time.
-const CACHED_KEYS: usize = 1024;
 
 /// Who sent a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,16 +39,12 @@ pub struct NewKey {
 #[derive(Debug)]
 pub struct Keys {
     store: Store,
-    trusted: Mutex<HashMap<[u8; 32], (Caller, Instant)>>,
 }
 
 impl Keys {
     /// The keys of this store.
     pub fn new(store: Store) -> Self {
-        Self {
-            store,
-            trusted: Mutex::default(),
-        }
+        Self { store }
     }
 
     /// Makes a key.
@@ -83,33 +69,16 @@ impl Keys {
         self.create("first").await.map(Some)
     }
 
-    /// Who presents this key; `None` when it is not a key of this server.
+    /// Who presents this key; `None` when it is not a key of this server. Asks the store each
+    /// time, so that a key that was revoked works no more.
     pub async fn caller(&self, presented: &str) -> Result<Option<Caller>, StoreError> {
         if presented.len() > LONGEST_KEY {
             return Ok(None);
         }
         let hash = hash(presented);
-        if let Some(caller) = self.trusted(&hash) {
-            return Ok(Some(caller));
-        }
         let found = self.store.key_by_hash(hash).await?;
         let found = found.filter(|(_, stored)| same(stored, &hash));
-        Ok(found.map(|(key, _)| self.trust(hash, Caller { key })))
-    }
-
-    fn trusted(&self, hash: &[u8; 32]) -> Option<Caller> {
-        let trusted = self.trusted.lock().expect("no holder panics");
-        let (caller, since) = trusted.get(hash)?;
-        (since.elapsed() < TRUSTED_FOR).then_some(*caller)
-    }
-
-    fn trust(&self, hash: [u8; 32], caller: Caller) -> Caller {
-        let mut trusted = self.trusted.lock().expect("no holder panics");
-        if trusted.len() >= CACHED_KEYS {
-            trusted.clear();
-        }
-        trusted.insert(hash, (caller, Instant::now()));
-        caller
+        Ok(found.map(|(key, _)| Caller { key }))
     }
 }
 
@@ -133,10 +102,9 @@ mod tests {
         assert!(keys.caller(&text).await.expect("asked").is_some());
         assert!(keys.caller("e2b_00").await.expect("asked").is_none());
         assert!(store.revoke_key(made.row.id).await.expect("asked"));
-        let fresh = Keys::new(store);
-        assert!(fresh.caller(&text).await.expect("asked").is_none());
+        assert!(keys.caller(&text).await.expect("asked").is_none());
         assert!(
-            fresh.create_first().await.expect("asked").is_none(),
+            keys.create_first().await.expect("asked").is_none(),
             "not first any more"
         );
     }

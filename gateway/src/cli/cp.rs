@@ -1,30 +1,42 @@
-//! `soulbox cp ID:PATH LOCAL` and `soulbox cp LOCAL ID:PATH`: one file, streamed.
+//! `soulbox cp ID:PATH LOCAL` and `soulbox cp LOCAL ID:PATH`: files and whole directories,
+//! streamed, through the same service as any client's.
+//!
+//! What comes out of a sandbox is not trusted: names are checked, no link is ever followed
+//! here, and nothing is written outside of the directory that was named.
 
-use super::remote::{Envd, Remote, block_on};
+mod away;
+mod here;
+mod home;
+mod links;
+
+use super::remote::{Remote, block_on};
 use anyhow::{Context as _, bail};
-use axum::body::Body;
 use clap::Args;
-use form_urlencoded::Serializer;
-use http::{Method, header};
-use http_body_util::BodyExt;
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
-use tokio::{fs::File, io::AsyncWriteExt};
-use tokio_util::io::ReaderStream;
+use std::{path::Path, process::ExitCode};
 
-/// Bytes that are read from a file at a time.
-const PIECE_BYTES: usize = 256 << 10;
+/// Files, directories and links in one copy. More is likelier an accident, or an attack.
+const MOST_ENTRIES: usize = 1_000_000;
+/// Directories in directories.
+const DEEPEST: usize = 200;
+/// Of those that were left out, so many are named.
+const NAMED: usize = 20;
+
+const ABOUT: &str = "\
+Copies a file or a directory with everything below it. If the destination is a directory, the \
+copy is made in it, under its own name; else the destination is the copy's name. Links that \
+lead to another place in the copied directory stay links; other links, sockets, devices and \
+the like are left out, which is told. Permissions are kept as far as they say who may read, \
+write and execute; owners are not.";
 
 /// Options of `cp`.
 #[derive(Debug, Args)]
+#[command(long_about = ABOUT)]
 pub struct Options {
-    /// From where: a file here, or ID:PATH
+    /// From where: a file or directory here, or ID:PATH
     from: String,
     /// To where: a file or directory here, or ID:PATH
     to: String,
-    /// Whose home a relative path is in, and who will own the file [default: the template's user]
+    /// Whose home a relative path is in, and who will own the copy [default: the template's user]
     #[arg(short, long)]
     user: Option<String>,
     #[command(flatten)]
@@ -37,19 +49,65 @@ pub fn run(options: Options) -> ExitCode {
         let user = options.user.as_deref();
         let (from, to) = (there(&options.from), there(&options.to));
         let gateway = options.remote.gateway()?;
+        let mut left_out = LeftOut::default();
         match (from, to) {
             (Some((id, path)), None) => {
-                let envd = gateway.envd(id, user).await?;
-                download(&envd, path, user, Path::new(&options.to)).await?;
+                let mut away = away::Away::connect(&gateway, id, user).await?;
+                home::copy(&mut away, path, Path::new(&options.to), &mut left_out).await?;
             }
             (None, Some((id, path))) => {
-                let envd = gateway.envd(id, user).await?;
-                upload(&envd, Path::new(&options.from), path, user).await?;
+                let mut away = away::Away::connect(&gateway, id, user).await?;
+                here::copy(&mut away, Path::new(&options.from), path, &mut left_out).await?;
             }
             _ => bail!("one side must be ID:PATH and the other a path here"),
         }
+        left_out.tell();
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// What was not copied.
+#[derive(Debug, Default)]
+struct LeftOut {
+    named: Vec<String>,
+    more: usize,
+}
+
+impl LeftOut {
+    fn add(&mut self, path: &str, why: &str) {
+        if self.named.len() < NAMED {
+            // A name must not steer the terminal of who looks at it.
+            self.named.push(format!("{}: {why}", path.escape_debug()));
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn tell(&self) {
+        for line in &self.named {
+            eprintln!("soulbox: left out {line}");
+        }
+        if self.more > 0 {
+            eprintln!("soulbox: and {} more", self.more);
+        }
+    }
+}
+
+/// Counts what is copied, so that a tree without an end is noticed.
+#[derive(Debug, Default)]
+struct Count(usize);
+
+impl Count {
+    fn one_more(&mut self, depth: usize) -> anyhow::Result<()> {
+        self.0 += 1;
+        if self.0 > MOST_ENTRIES {
+            bail!("more than {MOST_ENTRIES} files are not copied at once");
+        }
+        if depth > DEEPEST {
+            bail!("more than {DEEPEST} directories in each other are not copied");
+        }
+        Ok(())
+    }
 }
 
 /// `ID:PATH`. A local path with a colon can be given as `./a:b`.
@@ -57,75 +115,6 @@ fn there(text: &str) -> Option<(&str, &str)> {
     let (id, path) = text.split_once(':')?;
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     (!id.is_empty() && id.bytes().all(plain)).then_some((id, path))
-}
-
-fn query(path: &str, user: Option<&str>) -> String {
-    let mut query = Serializer::new("/files?".to_owned());
-    query.append_pair("path", path);
-    if let Some(user) = user {
-        query.append_pair("username", user);
-    }
-    query.finish()
-}
-
-async fn upload(envd: &Envd, from: &Path, to: &str, user: Option<&str>) -> anyhow::Result<()> {
-    let shown = from.display();
-    let file = File::open(from).await.with_context(|| format!("{shown}"))?;
-    if !file.metadata().await?.is_file() {
-        bail!("{shown} is no plain file; this version copies single files");
-    }
-    let mut to = to.to_owned();
-    if to.is_empty() || to.ends_with('/') {
-        to.push_str(&name(&from.to_string_lossy())?);
-    }
-    let request = envd
-        .request(Method::POST, &query(&to, user))
-        .header(header::CONTENT_TYPE, "application/octet-stream")
-        .body(Body::from_stream(ReaderStream::with_capacity(
-            file,
-            PIECE_BYTES,
-        )))?;
-    envd.gateway().send(request).await?;
-    Ok(())
-}
-
-async fn download(envd: &Envd, from: &str, user: Option<&str>, to: &Path) -> anyhow::Result<()> {
-    let to = match to.is_dir() {
-        true => to.join(name(from)?),
-        false => to.to_owned(),
-    };
-    let request = envd
-        .request(Method::GET, &query(from, user))
-        .header(header::ACCEPT_ENCODING, "identity")
-        .body(Body::empty())?;
-    let mut body = envd.gateway().send(request).await?.into_body();
-    // Under another name until it is whole, so that a broken copy never looks like a good one.
-    let mut partial = to.clone().into_os_string();
-    partial.push(".part");
-    let partial = PathBuf::from(partial);
-    let shown = partial.display();
-    let copying = async {
-        let mut file = File::create(&partial)
-            .await
-            .with_context(|| format!("{shown}"))?;
-        while let Some(frame) = body.frame().await {
-            let frame = frame.context("the copy broke off")?;
-            if let Ok(data) = frame.into_data() {
-                file.write_all(&data)
-                    .await
-                    .with_context(|| format!("{shown}"))?;
-            }
-        }
-        file.flush().await?;
-        tokio::fs::rename(&partial, &to)
-            .await
-            .with_context(|| format!("{}", to.display()))
-    };
-    let copied = copying.await;
-    if copied.is_err() {
-        let _ = tokio::fs::remove_file(&partial).await;
-    }
-    copied
 }
 
 fn name(path: &str) -> anyhow::Result<String> {

@@ -1,7 +1,7 @@
 //! `soulbox exec ID -- COMMAND...`: runs a command in a sandbox as if it were here: its
 //! streams are ours, its exit status too.
 
-mod envelope;
+pub mod envelope;
 mod terminal;
 
 use super::{

@@ -106,6 +106,16 @@ fn address(authority: &str) -> anyhow::Result<SocketAddr> {
 }
 
 impl Gateway {
+    /// Its address as other programs want it.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.authority)
+    }
+
+    /// The key, for a program that acts for the same user.
+    pub fn key(&self) -> anyhow::Result<&str> {
+        self.key.to_str().context("the API key is no plain text")
+    }
+
     /// The head of a request to the control plane.
     pub fn api(&self, method: Method, path: &str) -> Builder {
         Request::builder()
@@ -196,8 +206,19 @@ impl Envd {
 
     /// Calls a method that has one answer, on a connection that is kept.
     pub async fn call(&self, line: &mut Line, method: &str, what: &Value) -> anyhow::Result<Value> {
+        self.call_at(line, &format!("/process.Process/{method}"), what)
+            .await
+    }
+
+    /// The same, of any service.
+    pub async fn call_at(
+        &self,
+        line: &mut Line,
+        path: &str,
+        what: &Value,
+    ) -> anyhow::Result<Value> {
         let request = self
-            .request(Method::POST, &format!("/process.Process/{method}"))
+            .request(Method::POST, path)
             .header(header::CONTENT_TYPE, "application/json")
             .header("connect-protocol-version", "1")
             .body(Body::from(what.to_string()))?;
@@ -221,7 +242,8 @@ pub async fn accepted(answer: Response<Incoming>) -> anyhow::Result<Response<Inc
     }
 }
 
-async fn read(answer: Response<Incoming>) -> anyhow::Result<bytes::Bytes> {
+/// The whole of a short answer.
+pub async fn read(answer: Response<Incoming>) -> anyhow::Result<bytes::Bytes> {
     let body = Limited::new(answer.into_body(), ANSWER_BYTES)
         .collect()
         .await;

@@ -1,7 +1,12 @@
 //! `soulbox gateway-worker`: what the launcher starts. Not for people.
 
 use super::{failed, logging};
-use crate::{config::Settings, gateway, launcher};
+use crate::{
+    config::Settings,
+    gateway::{self, Doors},
+    handover::Channel,
+    launcher,
+};
 use clap::Args;
 use rustix::{
     fs::Mode,
@@ -11,12 +16,7 @@ use rustix::{
     },
     thread::{set_name, set_no_new_privs},
 };
-use std::{
-    io,
-    net::TcpListener,
-    os::fd::{AsFd, OwnedFd},
-    process::ExitCode,
-};
+use std::{io, os::fd::AsFd, process::ExitCode};
 
 /// Options of the worker.
 #[derive(Debug, Args)]
@@ -29,7 +29,7 @@ pub struct Options {
     settings: String,
 }
 
-/// Serves on the socket that is its standard input.
+/// Serves on the sockets that it is handed over its standard input.
 pub fn run(options: Options) -> ExitCode {
     // Before any thread is started, since these belong to threads.
     if let Err(error) = confine(options.launcher) {
@@ -40,8 +40,12 @@ pub fn run(options: Options) -> ExitCode {
         Err(error) => return failed(error),
     };
     logging::start(&settings.log);
-    let listener = match listener() {
-        Ok(listener) => listener,
+    let end = match io::stdin().as_fd().try_clone_to_owned() {
+        Ok(end) => end,
+        Err(error) => return failed(error),
+    };
+    let doors = match Doors::receive(Channel::new(end)) {
+        Ok(doors) => doors,
         Err(error) => return failed(error),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -51,7 +55,7 @@ pub fn run(options: Options) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(error),
     };
-    let served = runtime.block_on(gateway::run(settings, listener));
+    let served = runtime.block_on(gateway::run(settings, doors));
     runtime.shutdown_background();
     match served {
         Ok(()) => ExitCode::SUCCESS,
@@ -83,9 +87,4 @@ fn confine(launcher: i32) -> io::Result<()> {
         },
     )?;
     Ok(())
-}
-
-fn listener() -> io::Result<TcpListener> {
-    let socket: OwnedFd = io::stdin().as_fd().try_clone_to_owned()?;
-    Ok(TcpListener::from(socket))
 }

@@ -1,6 +1,10 @@
 //! Every setting: its name, its text in `--help`, its default and its check.
 
-use super::{ConfigError, file};
+use super::{
+    ConfigError, Domain, TlsSettings, file,
+    jupyter::{self, Jupyter},
+    tls,
+};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use soulbox_runtime::{TemplateName, TierName, network::parse_block};
@@ -42,9 +46,25 @@ pub struct Overrides {
     /// `soulbox` if there is such a user, else 65534:65534]
     #[arg(long, env = "SOULBOX_USER", value_name = "USER")]
     pub user: Option<String>,
-    /// Domain that sandboxes are told to be under, if the clients' own is not right
+    /// Domain of the API (api.DOMAIN) and of the sandboxes (PORT-ID.DOMAIN), with a port if
+    /// clients are to use another than `tls-listen` has
     #[arg(long, env = "SOULBOX_DOMAIN", value_name = "DOMAIN")]
     pub domain: Option<String>,
+    /// Where to serve HTTPS besides [default: port 443 of the address in `listen`, if a
+    /// certificate is set]
+    #[arg(long, env = "SOULBOX_TLS_LISTEN", value_name = "ADDRESS:PORT")]
+    pub tls_listen: Option<String>,
+    /// Certificate chain for DOMAIN and *.DOMAIN, PEM; read again on SIGHUP and twice a day
+    #[arg(long, env = "SOULBOX_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its private key, PEM; only root must be able to read it
+    #[arg(long, env = "SOULBOX_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Make a certificate authority in the data directory, and a certificate with it; prints
+    /// how clients trust it
+    #[arg(long, env = "SOULBOX_TLS_LOCAL", value_name = "BOOL", num_args = 0..=1,
+        default_missing_value = "true")]
+    pub tls_local: Option<bool>,
     /// Longest life of a sandbox, in hours [default: 24]
     #[arg(long, env = "SOULBOX_MAX_LIFETIME_HOURS", value_name = "HOURS")]
     pub max_lifetime_hours: Option<u32>,
@@ -81,6 +101,43 @@ pub struct Overrides {
         value_delimiter = ','
     )]
     pub egress_dns: Option<Vec<String>>,
+    /// Path before Jupyter's routes, for a proxy that does not take it off [default: none]
+    #[arg(long, env = "SOULBOX_JUPYTER_BASE_PATH", value_name = "PATH")]
+    pub jupyter_base_path: Option<String>,
+    /// The template whose kernels Jupyter clients see by their plain names [default:
+    /// code-interpreter-v1]
+    #[arg(long, env = "SOULBOX_JUPYTER_TEMPLATE", value_name = "TEMPLATE")]
+    pub jupyter_template: Option<String>,
+    /// A sandbox that was made for a Jupyter client ends when its kernels have been idle and
+    /// unconnected for so many seconds [default: 3600]
+    #[arg(long, env = "SOULBOX_JUPYTER_CULL_IDLE", value_name = "SECONDS")]
+    pub jupyter_cull_idle: Option<u32>,
+    /// A forgotten browser tab does not keep an idle kernel alive
+    #[arg(
+        long,
+        env = "SOULBOX_JUPYTER_CULL_CONNECTED",
+        num_args = 0..=1,
+        default_missing_value = "true"
+    )]
+    pub jupyter_cull_connected: Option<bool>,
+    /// Take API keys in Jupyter's paths too (/t/KEY/api/...), for clients that can send them
+    /// in no other way. Paths are often logged by proxies
+    #[arg(
+        long,
+        env = "SOULBOX_JUPYTER_PATH_TOKENS",
+        num_args = 0..=1,
+        default_missing_value = "true"
+    )]
+    pub jupyter_path_tokens: Option<bool>,
+    /// Web pages of this origin may call Jupyter's routes; may be repeated, `*` is any
+    /// [default: none]
+    #[arg(
+        long,
+        env = "SOULBOX_JUPYTER_ALLOW_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
+    pub jupyter_allow_origin: Option<Vec<String>>,
     /// What is logged to standard error: error, warn, info, debug, or a filter by module
     /// [default: info]
     #[arg(long, env = "SOULBOX_LOG", value_name = "FILTER")]
@@ -100,8 +157,10 @@ pub struct Settings {
     pub isolation: Option<TierName>,
     /// Whom the gateway runs as; `None` is the default.
     pub user: Option<String>,
-    /// Domain told to clients.
-    pub domain: Option<String>,
+    /// Domain of API and sandboxes.
+    pub domain: Option<Domain>,
+    /// HTTPS, if it is served.
+    pub tls: Option<TlsSettings>,
     /// Longest life of a sandbox.
     pub max_lifetime_hours: u32,
     /// Largest control-plane body.
@@ -114,6 +173,8 @@ pub struct Settings {
     pub egress_allow: Vec<String>,
     /// Who knows names for sandboxes.
     pub egress_dns: Vec<SocketAddr>,
+    /// What concerns Jupyter clients only.
+    pub jupyter: Jupyter,
     /// Filter of the log.
     pub log: String,
 }
@@ -130,17 +191,25 @@ impl Settings {
             Some(path) => absolute("images_dir", &path)?,
             None => data_dir.join("images"),
         };
+        let listen = flags.listen.or(file.listen);
+        let listen = address("listen", listen.as_deref().unwrap_or(DEFAULT_LISTEN))?;
+        let domain = flags
+            .domain
+            .or(file.domain)
+            .map(|text| Domain::parse(&text));
+        let domain = domain.transpose()?;
+        let tls = tls::Wanted {
+            listen: flags.tls_listen.or(file.tls_listen),
+            certificates: flags.tls_cert.or(file.tls_cert),
+            key: flags.tls_key.or(file.tls_key),
+            local: flags.tls_local.or(file.tls_local).unwrap_or(false),
+        };
         Ok(Self {
-            listen: listen(
-                flags
-                    .listen
-                    .or(file.listen)
-                    .as_deref()
-                    .unwrap_or(DEFAULT_LISTEN),
-            )?,
+            tls: tls.check(listen, domain.as_ref())?,
+            listen,
+            domain,
             isolation: isolation(flags.isolation.or(file.isolation).as_deref())?,
             user: flags.user.or(file.user),
-            domain: domain(flags.domain.or(file.domain))?,
             max_lifetime_hours: positive(
                 "max_lifetime_hours",
                 flags
@@ -169,6 +238,28 @@ impl Settings {
                 .transpose()?,
             egress_allow: blocks(flags.egress_allow.or(file.egress_allow))?,
             egress_dns: name_servers(flags.egress_dns.or(file.egress_dns))?,
+            jupyter: Jupyter {
+                base_path: jupyter::base_path(flags.jupyter_base_path.or(file.jupyter_base_path))?,
+                template: jupyter::template(flags.jupyter_template.or(file.jupyter_template))?,
+                cull_idle_seconds: positive(
+                    "jupyter_cull_idle",
+                    flags
+                        .jupyter_cull_idle
+                        .or(file.jupyter_cull_idle)
+                        .unwrap_or(jupyter::DEFAULT_IDLE_SECONDS),
+                )?,
+                cull_connected: flags
+                    .jupyter_cull_connected
+                    .or(file.jupyter_cull_connected)
+                    .unwrap_or(false),
+                path_tokens: flags
+                    .jupyter_path_tokens
+                    .or(file.jupyter_path_tokens)
+                    .unwrap_or(false),
+                allow_origin: jupyter::origins(
+                    flags.jupyter_allow_origin.or(file.jupyter_allow_origin),
+                )?,
+            },
             log: log(flags
                 .log
                 .or(file.log)
@@ -204,25 +295,25 @@ pub fn default_data_dir() -> Result<PathBuf, ConfigError> {
     })
 }
 
-fn wrong(key: &'static str, reason: impl Into<String>) -> ConfigError {
+pub(super) fn wrong(key: &'static str, reason: impl Into<String>) -> ConfigError {
     ConfigError::Setting {
         key,
         reason: reason.into(),
     }
 }
 
-fn absolute(key: &'static str, path: &Path) -> Result<PathBuf, ConfigError> {
+pub(super) fn absolute(key: &'static str, path: &Path) -> Result<PathBuf, ConfigError> {
     std::path::absolute(path).map_err(|error| wrong(key, error.to_string()))
 }
 
-fn listen(text: &str) -> Result<SocketAddr, ConfigError> {
+pub(super) fn address(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
     // There is no name service in a static binary, and the one name that people use is known.
     let address = text
         .strip_prefix("localhost:")
         .map(|port| format!("127.0.0.1:{port}"));
     SocketAddr::from_str(address.as_deref().unwrap_or(text)).map_err(|_| {
         wrong(
-            "listen",
+            key,
             format!("expected an IP address and a port such as {DEFAULT_LISTEN}, not `{text}`"),
         )
     })
@@ -235,17 +326,6 @@ fn isolation(text: Option<&str>) -> Result<Option<TierName>, ConfigError> {
             .parse()
             .map(Some)
             .map_err(|reason: String| wrong("isolation", reason)),
-    }
-}
-
-fn domain(text: Option<String>) -> Result<Option<String>, ConfigError> {
-    let fits = |b: u8| b.is_ascii_alphanumeric() || b"-.:".contains(&b);
-    match text {
-        Some(text) if text.is_empty() || !text.bytes().all(fits) => Err(wrong(
-            "domain",
-            format!("expected a host name such as box.example.org, not `{text}`"),
-        )),
-        text => Ok(text),
     }
 }
 
@@ -324,6 +404,12 @@ mod tests {
             ("egress_allow = ['10.0.0.0/40']", "`egress_allow`"),
             ("egress_dns = ['dns.example']", "`egress_dns`"),
             ("domain = 'a b'", "`domain`"),
+            ("tls_cert = '/a'", "`tls_key`"),
+            ("tls_local = true", "`domain`"),
+            ("tls_listen = '127.0.0.1:1'", "`tls_listen`"),
+            ("jupyter_base_path = 'a b'", "`jupyter_base_path`"),
+            ("jupyter_template = 'A B'", "`jupyter_template`"),
+            ("jupyter_allow_origin = ['x']", "`jupyter_allow_origin`"),
             ("listne = '127.0.0.1:1'", "listne"),
         ] {
             let said = from(text).expect_err(text).to_string();

@@ -70,6 +70,11 @@ impl ApiError {
         )
     }
 
+    /// Its status and text, for another protocol's form.
+    pub fn into_parts(self) -> (StatusCode, Cow<'static, str>) {
+        (self.status, self.message)
+    }
+
     fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self

@@ -5,6 +5,8 @@ pub mod create;
 pub mod get;
 pub mod kill;
 pub mod list;
+pub mod logs;
+pub mod metrics;
 pub mod network;
 mod shown;
 pub mod timeout;

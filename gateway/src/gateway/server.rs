@@ -1,20 +1,26 @@
-//! The one listener: HTTP/1.1 and HTTP/2 with prior knowledge, for control plane and data
-//! plane. Which of them a request is for is decided per request, before anything else.
+//! The listeners, one plain and perhaps one with TLS: HTTP/1.1 and HTTP/2, for control plane
+//! and data plane. Which of them a request is for is decided per request, before anything else.
 
-use super::{App, client_stream::ClientStream, unread::read_on};
-use crate::dataplane::{self, HangUp, Route};
-use axum::{Router, body::Body};
+use super::{App, Routes, client_stream::ClientStream, handshake::shake, unread::read_on};
+use crate::{
+    dataplane::{self, HangUp, Route},
+    jupyter,
+};
+use axum::body::Body;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
+use rustix::net::sockopt;
+use rustls::ServerConfig;
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     signal::unix::{Signal, SignalKind, signal},
-    sync::Semaphore,
+    sync::{Semaphore, watch},
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -38,6 +44,10 @@ const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
 const BUFFER_BYTES: usize = 256 << 10;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_DEADLINE: Duration = Duration::from_secs(60);
+/// An idle connection is probed after this, then this often, and is dead after so many.
+const PROBE_AFTER: Duration = Duration::from_secs(60);
+const PROBE_INTERVAL: Duration = Duration::from_secs(15);
+const PROBES: u32 = 4;
 /// After accept failed for want of something, e.g. file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What running requests get when the server is asked to end.
@@ -66,17 +76,41 @@ impl Signals {
     }
 }
 
+/// A socket to serve on; with TLS when there is something to serve it with.
+pub struct Door {
+    /// The socket.
+    pub listener: TcpListener,
+    /// What the next connection is accepted with.
+    pub tls: Option<watch::Receiver<Arc<ServerConfig>>>,
+}
+
+/// What all connections share.
+#[derive(Clone)]
+struct House {
+    app: Arc<App>,
+    routes: Routes,
+    places: Arc<Semaphore>,
+    connections: TaskTracker,
+    stop: CancellationToken,
+}
+
 /// Serves until a signal comes. Running requests then have a short time, or until a second
 /// signal.
-pub async fn serve(app: Arc<App>, listener: TcpListener, mut signals: Signals) {
-    let stop = CancellationToken::new();
-    let connections = TaskTracker::new();
-    let accepting = accept(app, listener, stop.clone(), connections.clone());
+pub async fn serve(app: Arc<App>, doors: Vec<Door>, mut signals: Signals) {
+    let house = House {
+        routes: super::routes(Arc::clone(&app)),
+        app,
+        places: Arc::new(Semaphore::new(CONNECTIONS)),
+        connections: TaskTracker::new(),
+        stop: CancellationToken::new(),
+    };
+    let accepting = doors.into_iter().map(|door| house.clone().accept(door));
     tokio::select! {
-        () = accepting => {}
+        _ = futures_util::future::join_all(accepting) => {}
         () = signals.next() => {}
     }
-    stop.cancel();
+    let connections = &house.connections;
+    house.stop.cancel();
     connections.close();
     tracing::info!(
         connections = connections.len(),
@@ -88,52 +122,87 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, mut signals: Signals) {
     }
 }
 
-async fn accept(
-    app: Arc<App>,
-    listener: TcpListener,
-    stop: CancellationToken,
-    connections: TaskTracker,
-) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let routes = super::routes(Arc::clone(&app));
-    loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
+impl House {
+    async fn accept(self, door: Door) {
+        loop {
+            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
+                return;
+            };
+            let stream = match door.listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection was not accepted");
+                    sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let config = door.tls.as_ref().map(|config| config.borrow().clone());
+            let (house, connections) = (self.clone(), &self.connections);
+            connections.spawn(async move {
+                house.receive(stream, config).await;
+                drop(place);
+            });
+        }
+    }
+
+    async fn receive(self, stream: TcpStream, config: Option<Arc<ServerConfig>>) {
+        // Answers are small and wanted at once.
+        let _ = stream.set_nodelay(true);
+        notice_death(&stream);
+        let hang_up = HangUp::default();
+        let wrap = |stream| ClientStream::new(stream, hang_up.clone());
+        let Some(config) = config else {
+            return self.converse(wrap(stream), hang_up.clone()).await;
         };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "a connection was not accepted");
-                sleep(ACCEPT_PAUSE).await;
-                continue;
+        let stop = self.stop.clone();
+        let shaken = tokio::select! {
+            shaken = shake(stream, config, wrap) => shaken,
+            () = stop.cancelled() => None,
+        };
+        if let Some(stream) = shaken {
+            self.converse(stream, hang_up.clone()).await;
+        }
+    }
+
+    async fn converse<S>(self, stream: S, hang_up: HangUp)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self {
+            app, routes, stop, ..
+        } = self;
+        let asked_to = hang_up.clone();
+        let first = CancellationToken::new();
+        let begun = first.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            begun.cancel();
+            let (app, routes) = (Arc::clone(&app), routes.clone());
+            let mut request = request.map(|body| read_on(Body::new(body)));
+            // Other streams of an HTTP/2 connection must not suffer.
+            if request.version() < Version::HTTP_2 {
+                request.extensions_mut().insert(asked_to.clone());
+            }
+            async move { Ok::<_, Infallible>(answer(&app, routes, request).await) }
+        });
+        let builder = protocols();
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = hang_up.asked() => return,
+            () = silent(first) => return,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
             }
         };
-        let connection = converse(Arc::clone(&app), routes.clone(), stream, stop.clone());
-        connections.spawn(async move {
-            connection.await;
-            drop(place);
-        });
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a client's connection ended");
+        }
     }
 }
 
-async fn converse(app: Arc<App>, routes: Router, stream: TcpStream, stop: CancellationToken) {
-    // Answers are small and wanted at once.
-    let _ = stream.set_nodelay(true);
-    let hang_up = HangUp::default();
-    let stream = ClientStream::new(stream, hang_up.clone());
-    let asked_to = hang_up.clone();
-    let first = CancellationToken::new();
-    let begun = first.clone();
-    let service = service_fn(move |request: Request<Incoming>| {
-        begun.cancel();
-        let (app, routes) = (Arc::clone(&app), routes.clone());
-        let mut request = request.map(|body| read_on(Body::new(body)));
-        // Other streams of an HTTP/2 connection must not suffer.
-        if request.version() < Version::HTTP_2 {
-            request.extensions_mut().insert(asked_to.clone());
-        }
-        async move { Ok::<_, Infallible>(answer(&app, routes, request).await) }
-    });
+fn protocols() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -148,20 +217,16 @@ async fn converse(app: Arc<App>, routes: Router, stream: TcpStream, stop: Cancel
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_DEADLINE);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = hang_up.asked() => return,
-        () = silent(first) => return,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a client's connection ended");
-    }
+    builder
+}
+
+/// A peer whose machine is gone without a word is noticed, however idle the connection. What
+/// can't be set is done without.
+fn notice_death(stream: &TcpStream) {
+    let _ = sockopt::set_socket_keepalive(stream, true);
+    let _ = sockopt::set_tcp_keepidle(stream, PROBE_AFTER);
+    let _ = sockopt::set_tcp_keepintvl(stream, PROBE_INTERVAL);
+    let _ = sockopt::set_tcp_keepcnt(stream, PROBES);
 }
 
 /// Returns when a connection's first request does not come in time, and else never.
@@ -171,8 +236,12 @@ async fn silent(first: CancellationToken) {
     }
 }
 
-async fn answer(app: &App, routes: Router, request: Request<Body>) -> Response<Body> {
+async fn answer(app: &App, routes: Routes, mut request: Request<Body>) -> Response<Body> {
     let route = dataplane::route(request.uri(), request.headers());
+    if route == Route::Api && jupyter::enter(&app.settings.jupyter, &mut request) {
+        let Ok(response) = routes.jupyter.oneshot(request).await;
+        return response;
+    }
     if dataplane::is_preflight(&request) && !dataplane::is_for_program(&route) {
         return dataplane::preflight(&request);
     }
@@ -180,7 +249,7 @@ async fn answer(app: &App, routes: Router, request: Request<Body>) -> Response<B
         Route::Sandbox { id, port } => dataplane::serve(app, &id, port, request).await,
         Route::SignedFile => dataplane::serve_signed(app, request).await,
         Route::Api => {
-            let Ok(response) = routes.oneshot(request).await;
+            let Ok(response) = routes.api.oneshot(request).await;
             response
         }
         Route::Invalid(why) => {

@@ -195,6 +195,10 @@ fn arguments(settings: &Settings, account: Account) -> Vec<String> {
     option("socket-owner", account.uid.to_string());
     option("max-sandboxes", settings.max_sandboxes.to_string());
     option("log", settings.log.clone());
+    // It has no use for it, but what it reads beside may make no sense without.
+    if let Some(domain) = &settings.domain {
+        option("domain", domain.with_port(None));
+    }
     if let Some(tier) = settings.isolation {
         option("isolation", tier.to_string());
     }

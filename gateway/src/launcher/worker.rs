@@ -1,13 +1,14 @@
-//! The gateway's process: this program again, as an ordinary user, with the bound socket as
-//! its standard input. It dies when the launcher dies.
+//! The gateway's process: this program again, as an ordinary user, which is handed the bound
+//! sockets over its standard input. It dies when the launcher dies.
 
-use super::{LaunchError, Signals, system};
-use crate::config::{Account, Settings};
+use super::{LaunchError, Signals, doors::Doors, system};
+use crate::{
+    config::{Account, Settings},
+    handover::{self, Channel},
+};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fmt,
-    net::TcpListener,
-    os::fd::OwnedFd,
     process::{ExitStatus, Stdio},
     time::{Duration, Instant},
 };
@@ -28,6 +29,7 @@ const THIS_PROGRAM: &str = "/proc/self/exe";
 /// A running gateway.
 pub struct Worker {
     child: Child,
+    channel: Channel,
     started: Instant,
 }
 
@@ -38,14 +40,15 @@ pub struct Ended {
 }
 
 impl Worker {
-    /// Starts one on a copy of the socket.
+    /// Starts one on copies of the sockets.
     pub fn start(
         settings: &Settings,
-        listener: &TcpListener,
+        doors: &Doors,
         account: Option<Account>,
     ) -> Result<Self, LaunchError> {
         let start = || system("start the gateway".into());
-        let socket = OwnedFd::from(listener.try_clone().map_err(start())?);
+        let (channel, theirs) = handover::channel().map_err(start())?;
+        doors.hand_over(&channel).map_err(start())?;
         let written = serde_json::to_string(settings).expect("settings have string keys only");
         let mut command = Command::new(THIS_PROGRAM);
         command
@@ -56,7 +59,7 @@ impl Worker {
                 &std::process::id().to_string(),
             ])
             .args(["--settings", &written])
-            .stdin(Stdio::from(socket))
+            .stdin(Stdio::from(theirs))
             // A Ctrl-C in the terminal is for the launcher, which passes it on.
             .process_group(0);
         if let Some(Account { uid, gid }) = account {
@@ -66,8 +69,14 @@ impl Worker {
         let child = command.spawn().map_err(start())?;
         Ok(Self {
             child,
+            channel,
             started: Instant::now(),
         })
+    }
+
+    /// The way to hand it something.
+    pub fn channel(&self) -> &Channel {
+        &self.channel
     }
 
     /// Waits for its end.

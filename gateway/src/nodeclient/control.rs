@@ -9,7 +9,10 @@ use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use soulbox_runtime::{
     Network, SandboxId,
-    api::{EndReason, ErrorBody, ErrorCode, LeaseRequest, NodeStatus, SandboxSpec, SandboxStatus},
+    api::{
+        EndReason, ErrorBody, ErrorCode, LeaseRequest, NodeStatus, Sample, SandboxSpec,
+        SandboxStatus,
+    },
 };
 use std::{path::PathBuf, time::Duration};
 use thiserror::Error;
@@ -111,6 +114,21 @@ impl Control {
     pub async fn sandbox(&self, id: &SandboxId) -> Result<SandboxStatus, ControlError> {
         let request = empty(Method::GET, &format!("/v1/sandboxes/{id}"));
         self.call("sandbox", request, QUICK_DEADLINE).await
+    }
+
+    /// What a sandbox used, from `start` to `end` in seconds since 1970.
+    pub async fn metrics(
+        &self,
+        id: &SandboxId,
+        start: Option<i64>,
+        end: Option<i64>,
+    ) -> Result<Vec<Sample>, ControlError> {
+        let start = start.map(|start| format!("start={start}"));
+        let end = end.map(|end| format!("end={end}"));
+        let query: Vec<_> = start.into_iter().chain(end).collect();
+        let path = format!("/v1/sandboxes/{id}/metrics?{}", query.join("&"));
+        self.call("metrics", empty(Method::GET, &path), QUICK_DEADLINE)
+            .await
     }
 
     /// What the node can do, and its incarnation.

@@ -1,6 +1,6 @@
 //! From a client's wish to a sandbox that it may use.
 
-use super::{Record, RepeatKey, Sandbox, SandboxError, Sandboxes, names};
+use super::{OpenedBy, Record, RepeatKey, Sandbox, SandboxError, Sandboxes, names};
 use crate::{
     nodeclient::ControlError,
     store::{SandboxRow, SavedAnswer},
@@ -31,6 +31,8 @@ pub struct Wanted {
     pub secure: bool,
     /// Whether the other ports need none.
     pub public_traffic: bool,
+    /// Who asks.
+    pub opened_by: OpenedBy,
     /// What it said about internet access.
     pub allow_internet: Option<bool>,
     /// Its network settings, to be shown again.
@@ -189,6 +191,7 @@ fn agreement(status: SandboxStatus, wanted: Wanted, incarnation: String) -> Reco
         metadata: wanted.metadata,
         envd_token: wanted.secure.then(names::token),
         traffic_token: (!wanted.public_traffic).then(names::token),
+        opened_by: wanted.opened_by,
         allow_internet: wanted.allow_internet,
         network: wanted.network,
     }

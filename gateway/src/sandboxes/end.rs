@@ -80,7 +80,9 @@ impl Sandboxes {
         }
         let mut live = self.live.write().expect("no holder panics");
         for id in ids {
-            live.remove(&id);
+            if let Some(sandbox) = live.remove(&id) {
+                self.archive.keep(&sandbox);
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Moving the end of a sandbox (e2b-wire.md, section 3.5).
 
-use super::{Sandbox, SandboxError, Sandboxes};
+use super::{Level, Sandbox, SandboxError, Sandboxes};
 use jiff::{SignedDuration, Timestamp};
 use soulbox_runtime::api::EndReason;
 use std::sync::Arc;
@@ -67,6 +67,10 @@ impl Sandboxes {
         if !sandbox.move_end(end_at) {
             return Err(SandboxError::Ending(id.clone()));
         }
+        let fields = vec![("endAt", format!("{end_at:.6}"))];
+        sandbox
+            .diary
+            .note(Level::Info, "sandbox", "the end was moved", fields);
         self.ends_changed.notify_one();
         Ok(self.store.move_end(id.clone(), end_at).await?)
     }

@@ -1,6 +1,6 @@
 //! One sandbox that a client has: its agreement, its end, and the way to its agent.
 
-use super::Record;
+use super::{Record, diary::Diary};
 use crate::nodeclient::AgentLink;
 use jiff::Timestamp;
 use std::{
@@ -23,6 +23,8 @@ pub struct Sandbox {
     pub link: AgentLink,
     /// Fires when the sandbox can't be used any more: every open stream must break then.
     pub cut: CancellationToken,
+    /// What happened to it.
+    pub diary: Diary,
     /// Held while the end is being moved, so that store and node see moves in one order.
     pub(super) moving: tokio::sync::Mutex<()>,
     settings: Mutex<NetworkSettings>,
@@ -56,6 +58,7 @@ impl Sandbox {
             }),
             record,
             cut: CancellationToken::new(),
+            diary: Diary::default(),
             moving: tokio::sync::Mutex::default(),
             phase: Mutex::new(Phase::Running { end_at }),
             streams: Arc::new(Semaphore::new(STREAMS_PER_SANDBOX)),

@@ -7,6 +7,17 @@ use serde::{Deserialize, Serialize};
 use soulbox_runtime::{Limits, SandboxId, TemplateName, TierName};
 use std::collections::BTreeMap;
 
+/// Whose clock a sandbox lives by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OpenedBy {
+    /// An E2B client: it ends at the time that its owner set.
+    #[default]
+    E2b,
+    /// A Jupyter client: it ends when its kernels have been idle for long enough.
+    Jupyter,
+}
+
 /// One agreement. Stored as JSON: new fields need a default.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Record {
@@ -30,6 +41,9 @@ pub struct Record {
     pub envd_token: Option<Secret>,
     /// What a request to its other ports must carry; `None` when those are public.
     pub traffic_token: Option<Secret>,
+    /// Who asked for it.
+    #[serde(default)]
+    pub opened_by: OpenedBy,
     /// What the client said about internet access.
     pub allow_internet: Option<bool>,
     /// The client's network settings, to be shown again.

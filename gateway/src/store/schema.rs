@@ -4,7 +4,8 @@
 use super::StoreError;
 use rusqlite::Connection;
 
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE keys (
         id INTEGER PRIMARY KEY,
         name TEXT NOT NULL,
@@ -30,7 +31,19 @@ const STEPS: &[&str] = &["
         PRIMARY KEY (owner, key)
     ) STRICT;
     CREATE INDEX answers_by_age ON answers (made_at);
-"];
+",
+    "
+    CREATE TABLE kernels (
+        id TEXT PRIMARY KEY,
+        sandbox TEXT NOT NULL,
+        name TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE jupyter_sessions (
+        id TEXT PRIMARY KEY,
+        session TEXT NOT NULL
+    ) STRICT;
+",
+];
 
 /// Runs the steps that the file has not seen, all of them or none.
 pub fn migrate(connection: &mut Connection) -> Result<(), StoreError> {

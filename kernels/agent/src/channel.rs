@@ -22,7 +22,7 @@ const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 
 /// Requests at a time: those of clients, tunnels to ports, connections to the outside, and
 /// some for control. Each costs a task and its window.
-const MAX_STREAMS: u32 = 1280;
+const MAX_STREAMS: u32 = 2816;
 
 /// Bytes of one frame that we accept. Large frames save work for file transfers.
 const MAX_FRAME: u32 = 64 << 10;

@@ -4,7 +4,7 @@
 //! know it: it is one of their clients, like any other.
 
 mod answer;
-mod context;
+pub mod context;
 mod execution;
 mod item;
 mod raw;
@@ -51,6 +51,11 @@ impl Interpreter {
             context.kernel().start();
         }
         Arc::new(Self { contexts })
+    }
+
+    /// All contexts, which are the kernels that Jupyter clients see.
+    pub fn contexts(&self) -> &Contexts {
+        &self.contexts
     }
 
     /// Hands the claim's variables to kernels that already run. Called after `Sandbox::claim`.

@@ -6,12 +6,17 @@
 //!
 //! `Unstarted ─► Starting ─► Live (idle ⇄ busy) ─► Restarting ─► Live … Dead(loss)`
 
+pub mod activity;
+pub mod announcement;
+pub mod audience;
+pub mod backlog;
 pub mod connection;
 pub mod fanout;
 pub mod launch;
 pub mod link;
 pub mod loss;
 pub mod message;
+mod outbox;
 pub mod request;
 pub mod spec;
 mod supervisor;
@@ -20,9 +25,12 @@ mod zmtp;
 
 use crate::process::reaper::Reaper;
 use crate::sandbox::{Identity, Sandbox};
+use audience::Audience;
 use fanout::Channel;
 use link::Link;
 use loss::Loss;
+use message::Message;
+use outbox::Outbox;
 use request::Environment;
 use spec::Spec;
 use std::collections::BTreeMap;
@@ -49,6 +57,8 @@ pub struct Config {
     pub spec: Spec,
     /// Its working directory.
     pub cwd: PathBuf,
+    /// Variables of this kernel only, which win over the sandbox's.
+    pub env: BTreeMap<String, String>,
     /// Whose variables it sees.
     pub sandbox: Arc<Sandbox>,
     /// Who waits for its process.
@@ -77,12 +87,15 @@ struct Shared {
     life: watch::Sender<Life>,
     /// The identity whose variables the process has. Held while they are changed.
     applied: tokio::sync::Mutex<Arc<Identity>>,
+    /// Clients that stay when a process is replaced.
+    audience: Arc<Audience>,
 }
 
 /// A kernel. It ends when the last handle is dropped.
 pub struct Kernel {
     shared: Arc<Shared>,
     commands: mpsc::Sender<Command>,
+    outbox: Outbox,
 }
 
 impl Kernel {
@@ -95,9 +108,26 @@ impl Kernel {
             config,
             life,
             applied,
+            audience: Arc::default(),
         });
         tokio::spawn(supervisor::supervise(shared.clone(), orders));
-        Self { shared, commands }
+        let outbox = Outbox::new(shared.life.subscribe());
+        Self {
+            shared,
+            commands,
+            outbox,
+        }
+    }
+
+    /// Clients that stay when a process is replaced.
+    pub fn audience(&self) -> &Arc<Audience> {
+        &self.shared.audience
+    }
+
+    /// Sends a client's message to the live process, or to the next one when there is none at
+    /// the moment. Waits while much is on its way already.
+    pub async fn send(&self, channel: Channel, message: Message) {
+        self.outbox.send(channel, message).await;
     }
 
     /// What kind of kernel it is.
@@ -183,16 +213,18 @@ impl Shared {
         if Arc::ptr_eq(&applied, &present) && entropy.is_none() {
             return;
         }
+        let own = &self.config.env;
         let gone = applied
             .env
             .keys()
-            .filter(|name| !present.env.contains_key(*name));
+            .filter(|name| !present.env.contains_key(*name) && !own.contains_key(*name));
         let mut env: BTreeMap<String, Option<String>> =
             gone.map(|name| (name.clone(), None)).collect();
         env.extend(
             present
                 .env
                 .iter()
+                .filter(|(name, _)| !own.contains_key(*name))
                 .map(|(name, value)| (name.clone(), Some(value.clone()))),
         );
         let change = Environment {

@@ -13,6 +13,7 @@ mod envd;
 mod filesystem;
 mod first;
 mod interpreter;
+mod jupyter;
 mod kernel;
 mod metrics;
 mod planes;

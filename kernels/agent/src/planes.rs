@@ -6,6 +6,7 @@
 use crate::control;
 use crate::envd;
 use crate::interpreter::{self, Interpreter};
+use crate::jupyter;
 use crate::ports;
 use crate::process::reaper::Reaper;
 use crate::sandbox::Sandbox;
@@ -30,7 +31,7 @@ impl Planes {
         Self {
             control: control::service(sandbox.clone(), kernels.clone()),
             envd: envd::service(sandbox, reaper),
-            interpreter: interpreter::service(kernels),
+            interpreter: interpreter::service(kernels.clone()).merge(jupyter::service(kernels)),
         }
     }
 

@@ -75,7 +75,8 @@ pub struct CgroupUsage {
     pub cpu_usec: u64,
     /// Memory in bytes, page cache included.
     pub memory_bytes: u64,
-    /// Page cache in bytes.
+    /// Cache of files on disks, in bytes: the kernel can take it back. Files in memory, such as
+    /// those that hold the memory of a gVisor sandbox, are not part of it.
     pub cache_bytes: u64,
 }
 
@@ -246,7 +247,7 @@ impl Cgroup {
                 CgroupUsage {
                     cpu_usec: used.unwrap_or_default() / 1000,
                     memory_bytes: number(&memory.join("memory.usage_in_bytes")).unwrap_or_default(),
-                    cache_bytes: keyed(&stat, "total_cache").unwrap_or_default(),
+                    cache_bytes: files_only(&stat, "total_cache", "total_shmem"),
                 }
             }
             Layout::V2 { root } => {
@@ -255,7 +256,7 @@ impl Cgroup {
                 CgroupUsage {
                     cpu_usec: used.unwrap_or_default(),
                     memory_bytes: number(&dir.join("memory.current")).unwrap_or_default(),
-                    cache_bytes: keyed(&dir.join("memory.stat"), "file").unwrap_or_default(),
+                    cache_bytes: files_only(&dir.join("memory.stat"), "file", "shmem"),
                 }
             }
         }
@@ -321,6 +322,12 @@ fn read(path: &Path) -> Option<String> {
 
 fn number(path: &Path) -> Option<u64> {
     read(path)?.trim().parse().ok()
+}
+
+/// Page cache without the files in memory, which the kernel counts as cache too.
+fn files_only(stat: &Path, cache: &str, in_memory: &str) -> u64 {
+    let cache = keyed(stat, cache).unwrap_or_default();
+    cache.saturating_sub(keyed(stat, in_memory).unwrap_or_default())
 }
 
 /// The number beside `key` in a file of `key value` lines.

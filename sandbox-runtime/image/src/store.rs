@@ -45,6 +45,8 @@ pub struct Image {
     pub built_at: Timestamp,
     /// Whether code interpreters can run in it, so that a kernel is to be ready in each sandbox.
     pub interpreter: bool,
+    /// The kernels that run in it: names of directories under `kernels/`.
+    pub kernels: Vec<String>,
     /// What its sandboxes get when their creator asks for nothing else.
     pub defaults: Defaults,
     layers: Vec<PathBuf>,
@@ -67,6 +69,9 @@ pub(crate) struct Description {
     pub size_bytes: u64,
     pub built_at: Timestamp,
     pub interpreter: bool,
+    /// Absent in builds of before there were several.
+    #[serde(default)]
+    pub kernels: Option<Vec<String>>,
     pub defaults: Defaults,
 }
 
@@ -153,6 +158,10 @@ impl ImageStore {
             size_bytes: description.size_bytes,
             built_at: description.built_at,
             interpreter: description.interpreter,
+            kernels: description.kernels.unwrap_or_else(|| {
+                let python = description.interpreter.then(|| "python".to_owned());
+                python.into_iter().collect()
+            }),
             defaults: description.defaults,
             layers,
         }))
@@ -254,6 +263,7 @@ mod tests {
             size_bytes: 7,
             built_at: Timestamp::UNIX_EPOCH,
             interpreter: false,
+            kernels: None,
             defaults: Defaults::default(),
         };
         store.describe(&path, &description).unwrap();

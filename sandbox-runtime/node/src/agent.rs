@@ -35,7 +35,7 @@ pub const SEND_BUFFER: usize = 256 << 10;
 pub const HEADER_BYTES: u32 = 64 << 10;
 /// Requests of clients to one sandbox at one time. Health checks are not counted, so they
 /// pass when clients take all.
-pub const CLIENT_STREAMS: usize = 512;
+pub const CLIENT_STREAMS: usize = 2048;
 /// An answer of the control plane.
 const CONTROL_ANSWER_BYTES: usize = 64 << 10;
 /// The HTTP/2 handshake of a live agent takes milliseconds.

@@ -9,6 +9,7 @@
 //! | `PUT /v1/sandboxes/{id}/lease` | move its end |
 //! | `PUT /v1/sandboxes/{id}/network` | replace the rules for what leaves it |
 //! | `GET /v1/sandboxes/{id}/usage` | what it uses now |
+//! | `GET /v1/sandboxes/{id}/metrics?start=&end=` | what it used over its life |
 //! | `ANY /v1/sandboxes/{id}/agent/{plane}/…` | ask its agent |
 //! | `CONNECT <id>:<port>` | a tunnel to a port inside |
 //! | `GET /v1/events` | state changes, one JSON line each |

@@ -1,6 +1,6 @@
 //! A cell that has started: its handle, the way to its agent, and what must be given back.
 
-use crate::{agent::AgentClient, egress::Gate, host_ids::IdRange, pool::PoolKey};
+use crate::{agent::AgentClient, egress::Gate, host_ids::IdRange, pool::PoolKey, sampler::Meter};
 use soulbox_runtime::{Cell, CellId, Limits};
 
 /// A started cell. Whoever drops it must have ended it before.
@@ -19,6 +19,8 @@ pub struct LiveCell {
     pub agent: AgentClient,
     /// The way out.
     pub gate: Gate,
+    /// What it used since it was handed over.
+    pub meter: Meter,
     /// The host ids that its users have; free again when this is dropped.
     pub _ids: IdRange,
 }

@@ -58,6 +58,12 @@ pub fn write(run_dir: &Path, agent: &Path) -> Result<PathBuf, NodeError> {
     Ok(directory)
 }
 
+/// One embedded file by its path below `kernels/`.
+pub fn kernel_file(path: &str) -> Option<&'static [u8]> {
+    let found = KERNEL_FILES.iter().find(|(name, _)| *name == path);
+    found.map(|(_, content)| *content)
+}
+
 fn hash(agent: &[u8]) -> String {
     let mut hash = Sha256::new();
     for (name, content) in KERNEL_FILES.iter().copied().chain([("agent", agent)]) {

@@ -213,6 +213,16 @@ impl Registry {
         }
     }
 
+    /// The cells of all running sandboxes.
+    pub fn all_running(&self) -> Vec<Arc<LiveCell>> {
+        let tables = self.lock();
+        let running = tables.cells.values().filter_map(|entry| match &entry.life {
+            Life::Running(live, _) => Some(live.clone()),
+            _ => None,
+        });
+        running.collect()
+    }
+
     /// What is known of one sandbox, living or dead.
     pub fn status(&self, sandbox: &SandboxId) -> Option<SandboxStatus> {
         let tables = self.lock();

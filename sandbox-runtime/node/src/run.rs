@@ -12,6 +12,7 @@ use crate::{
     node::Node,
     options::NodeOptions,
     registry::Registry,
+    sampler,
     templates::Templates,
     tiers::{self, Tiers},
     zombies,
@@ -90,6 +91,7 @@ async fn live(options: NodeOptions, agent: &std::path::Path) -> Result<(), NodeE
         tokio::spawn(keeper::keep(node.clone())),
         tokio::spawn(leases::keep(node.clone())),
         tokio::spawn(idle::watch(node.clone())),
+        tokio::spawn(sampler::keep(node.clone())),
         tokio::spawn(zombies::reap()),
     ];
     info!(

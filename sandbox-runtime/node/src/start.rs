@@ -12,6 +12,7 @@ use crate::{
     memory,
     node::{Node, agent_command},
     pool::PoolKey,
+    sampler::Meter,
     templates::Template,
     watch,
 };
@@ -155,6 +156,7 @@ async fn start_cell(
             handle,
             agent,
             gate: Gate::closed(),
+            meter: Meter::default(),
             _ids: ids,
         })),
         failed => {

@@ -1,9 +1,9 @@
 //! The templates that sandboxes of this node can be started from: the image store, read
 //! anew each time, so that a build that ends while the node runs is used from then on.
 
-use crate::{error::NotReady, options::NodeOptions};
+use crate::{error::NotReady, kernel_kinds, options::NodeOptions};
 use soulbox_image::{Image, ImageStore};
-use soulbox_runtime::{Limits, TemplateName};
+use soulbox_runtime::{Limits, TemplateName, api::KernelKind};
 use std::{collections::BTreeMap, path::PathBuf};
 use tracing::warn;
 
@@ -20,6 +20,8 @@ pub struct Template {
     pub limits: Limits,
     /// Whether a kernel must be ready in it.
     pub interpreter: bool,
+    /// The kernels that can be started in it.
+    pub kernels: Vec<KernelKind>,
     /// Variables of its sandboxes.
     pub env: BTreeMap<String, String>,
     /// User of requests that name none.
@@ -79,6 +81,7 @@ fn template(image: Image) -> Template {
         build: image.hash.to_string(),
         layers,
         limits: defaults.limits,
+        kernels: kernel_kinds::of_template(&image.kernels),
         interpreter: image.interpreter,
         env: defaults.env,
         user: defaults.user,

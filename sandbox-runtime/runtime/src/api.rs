@@ -103,6 +103,24 @@ pub enum EndReason {
     Timeout,
 }
 
+/// One item of `GET /v1/sandboxes/{id}/metrics?start=&end=` (seconds since 1970, both
+/// included): what a sandbox used at one moment, seen from the host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// When.
+    pub at: Timestamp,
+    /// Processor time since the sample before, of all cores that the sandbox has.
+    pub cpu_percent: f64,
+    /// Memory without the cache of files, in bytes. Includes what the tier itself needs.
+    pub memory_bytes: u64,
+    /// The cache of files, in bytes.
+    pub cache_bytes: u64,
+    /// Bytes in use on the sandbox's own disk.
+    pub disk_used_bytes: u64,
+    /// Size of the sandbox's own disk in bytes.
+    pub disk_total_bytes: u64,
+}
+
 /// One line of `GET /v1/events`. The first line is sent at once and holds no sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
@@ -129,6 +147,26 @@ pub struct TemplateStatus {
     pub warm: u32,
     /// Warm sandboxes wanted.
     pub warm_wanted: u32,
+    /// The kernels that can be started in its sandboxes.
+    #[serde(default)]
+    pub kernels: Vec<KernelKind>,
+}
+
+/// One kind of kernel of a template, as its kernelspec describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelKind {
+    /// Its name, as the agent knows it.
+    pub name: String,
+    /// What people are shown.
+    pub display_name: String,
+    /// The language, as notebooks write it down.
+    pub language: String,
+    /// Further names that mean it.
+    pub aliases: Vec<String>,
+    /// `signal` or `message`.
+    pub interrupt_mode: String,
+    /// Whether it answers debuggers.
+    pub debugger: bool,
 }
 
 /// `GET /v1/node`.

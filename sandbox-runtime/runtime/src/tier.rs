@@ -155,7 +155,7 @@ pub struct Usage {
     pub cpu_usec: u64,
     /// Memory in use, page cache included, in bytes.
     pub memory_bytes: u64,
-    /// The part of it that is page cache, in bytes.
+    /// The part of it that caches files on disks, in bytes.
     pub cache_bytes: u64,
     /// Bytes in use on the cell's own disk.
     pub disk_used_bytes: u64,

@@ -2,7 +2,7 @@
 
 use super::shown::Created;
 use crate::{
-    e2b::{ApiError, Authenticated, SandboxPath, body::JsonBody},
+    e2b::{ApiError, Authenticated, CallersDomain, SandboxPath, body::JsonBody},
     gateway::App,
 };
 use axum::{
@@ -25,6 +25,7 @@ pub struct Connect {
 pub async fn connect(
     State(app): State<Arc<App>>,
     _: Authenticated,
+    CallersDomain(domain): CallersDomain,
     SandboxPath(id): SandboxPath,
     body: JsonBody<Connect>,
 ) -> Result<Response, ApiError> {
@@ -36,6 +37,6 @@ pub async fn connect(
         .sandboxes
         .extend(&id, SignedDuration::from_secs(seconds))
         .await?;
-    let shown = Created::new(&sandbox.record, app.settings.domain.as_deref());
+    let shown = Created::new(&sandbox.record, domain.as_deref());
     Ok(Json(shown).into_response())
 }

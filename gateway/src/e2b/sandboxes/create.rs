@@ -5,9 +5,12 @@
 use super::{network, shown::Created};
 use crate::{
     dataplane,
-    e2b::{ApiError, Authenticated, body::JsonBody, template_reference::TemplateReference},
+    e2b::{
+        ApiError, Authenticated, CallersDomain, body::JsonBody,
+        template_reference::TemplateReference,
+    },
     gateway::App,
-    sandboxes::{RepeatKey, Wanted},
+    sandboxes::{OpenedBy, RepeatKey, Wanted},
 };
 use axum::{
     extract::State,
@@ -49,6 +52,7 @@ pub struct NewSandbox {
 pub async fn classic(
     State(app): State<Arc<App>>,
     caller: Authenticated,
+    domain: CallersDomain,
     headers: HeaderMap,
     body: JsonBody<NewSandbox>,
 ) -> Result<Response, ApiError> {
@@ -56,6 +60,7 @@ pub async fn classic(
     create(
         &app,
         caller,
+        domain,
         &headers,
         body,
         secure,
@@ -68,15 +73,26 @@ pub async fn classic(
 pub async fn current(
     State(app): State<Arc<App>>,
     caller: Authenticated,
+    domain: CallersDomain,
     headers: HeaderMap,
     body: JsonBody<NewSandbox>,
 ) -> Result<Response, ApiError> {
-    create(&app, caller, &headers, body, true, CURRENT_TIMEOUT_SECONDS).await
+    create(
+        &app,
+        caller,
+        domain,
+        &headers,
+        body,
+        true,
+        CURRENT_TIMEOUT_SECONDS,
+    )
+    .await
 }
 
 async fn create(
     app: &App,
     Authenticated(caller): Authenticated,
+    CallersDomain(domain): CallersDomain,
     headers: &HeaderMap,
     JsonBody { value: asked, hash }: JsonBody<NewSandbox>,
     secure: bool,
@@ -92,7 +108,7 @@ async fn create(
         ..wanted(asked, secure, default_seconds)?
     };
     let record = app.sandboxes.create(wanted).await?;
-    let shown = Created::new(&record, app.settings.domain.as_deref());
+    let shown = Created::new(&record, domain.as_deref());
     Ok((StatusCode::CREATED, axum::Json(shown)).into_response())
 }
 
@@ -127,6 +143,7 @@ fn wanted(asked: NewSandbox, secure: bool, default_seconds: i64) -> Result<Wante
         env,
         secure,
         public_traffic,
+        opened_by: OpenedBy::E2b,
         allow_internet: asked.allow_internet_access,
         network: asked.network,
         egress,

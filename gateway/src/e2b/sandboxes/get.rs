@@ -2,7 +2,7 @@
 
 use super::shown::Detail;
 use crate::{
-    e2b::{ApiError, Authenticated, SandboxPath},
+    e2b::{ApiError, Authenticated, CallersDomain, SandboxPath},
     gateway::App,
 };
 use axum::{Json, extract::State};
@@ -12,11 +12,12 @@ use std::sync::Arc;
 pub async fn detail(
     State(app): State<Arc<App>>,
     _: Authenticated,
+    CallersDomain(domain): CallersDomain,
     SandboxPath(id): SandboxPath,
 ) -> Result<Json<Detail>, ApiError> {
     let sandbox = app
         .sandboxes
         .running(&id)
         .ok_or_else(|| ApiError::no_sandbox(&id))?;
-    Ok(Json(Detail::new(&sandbox, app.settings.domain.as_deref())))
+    Ok(Json(Detail::new(&sandbox, domain.as_deref())))
 }

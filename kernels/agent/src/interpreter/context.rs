@@ -11,6 +11,7 @@ use crate::kernel::{Config, Kernel, Life, START_DEADLINE};
 use crate::process::reaper::Reaper;
 use crate::sandbox::Sandbox;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,6 +51,9 @@ pub enum ContextError {
     /// The directory is not there.
     #[error("Working directory {0} does not exist")]
     Directory(String),
+    /// Another kernel has this id.
+    #[error("A kernel with the id {0} exists already")]
+    Taken(String),
     /// There are enough.
     #[error("This sandbox has {MOST_CONTEXTS} contexts already; remove one first")]
     TooMany,
@@ -67,6 +71,19 @@ pub struct Shown {
     id: String,
     language: String,
     cwd: String,
+}
+
+/// A kernel that a Jupyter client asks for.
+#[derive(Debug, Default)]
+pub struct Asked {
+    /// Name or alias of its language; Python's if there is none.
+    pub language: Option<String>,
+    /// The id that it is to have.
+    pub id: Option<String>,
+    /// Its directory, which exists; the default one if there is none.
+    pub cwd: Option<String>,
+    /// Variables of this kernel only.
+    pub env: BTreeMap<String, String>,
 }
 
 /// A kernel with a language and a directory.
@@ -92,6 +109,21 @@ impl Context {
     /// As clients see it.
     pub fn shown(&self) -> Shown {
         self.shown.clone()
+    }
+
+    /// Its id, which is the kernel's for Jupyter clients.
+    pub fn id(&self) -> &str {
+        &self.shown.id
+    }
+
+    /// Its language.
+    pub fn language(&self) -> &str {
+        &self.shown.language
+    }
+
+    /// Its working directory.
+    pub fn cwd(&self) -> &str {
+        &self.shown.cwd
     }
 
     /// Its kernel.
@@ -213,6 +245,23 @@ impl Contexts {
         }
     }
 
+    /// Makes a context as a Jupyter client wants it, and does not wait for its kernel.
+    pub fn open(&self, asked: Asked) -> Result<Arc<Context>, ContextError> {
+        let language = asked.language.as_deref().filter(|name| !name.is_empty());
+        let spec = self.spec(language.unwrap_or(DEFAULT_LANGUAGE))?;
+        let cwd = asked.cwd.unwrap_or_else(|| DEFAULT_CWD.into());
+        let context = self.place(
+            &mut self.list(),
+            spec,
+            Path::new(&cwd),
+            false,
+            asked.id,
+            asked.env,
+        )?;
+        context.kernel.start();
+        Ok(context)
+    }
+
     /// Restarts a context: same id, language and directory, no state.
     pub async fn restart(&self, id: &str) -> Result<(), ContextError> {
         let context = self.get(id)?;
@@ -255,11 +304,27 @@ impl Contexts {
         cwd: &Path,
         is_default: bool,
     ) -> Result<Arc<Context>, ContextError> {
+        self.place(list, spec, cwd, is_default, None, BTreeMap::new())
+    }
+
+    fn place(
+        &self,
+        list: &mut Vec<Arc<Context>>,
+        spec: &Spec,
+        cwd: &Path,
+        is_default: bool,
+        id: Option<String>,
+        env: BTreeMap<String, String>,
+    ) -> Result<Arc<Context>, ContextError> {
         if list.len() >= MOST_CONTEXTS {
             return Err(ContextError::TooMany);
         }
+        let id = id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+        if list.iter().any(|context| context.shown.id == id) {
+            return Err(ContextError::Taken(id));
+        }
         let shown = Shown {
-            id: uuid::Uuid::new_v4().to_string(),
+            id,
             language: spec.name.clone(),
             cwd: cwd.to_string_lossy().into_owned(),
         };
@@ -272,6 +337,7 @@ impl Contexts {
         let kernel = Kernel::new(Config {
             spec: spec.clone(),
             cwd: directory,
+            env,
             sandbox: self.sandbox.clone(),
             reaper: self.reaper.clone(),
             ahead: is_default && spec.name == DEFAULT_LANGUAGE,

@@ -58,6 +58,7 @@ impl From<ContextError> for Refusal {
         let status = match error {
             ContextError::Unknown(_) => StatusCode::NOT_FOUND,
             ContextError::Language { .. } | ContextError::Directory(_) => StatusCode::BAD_REQUEST,
+            ContextError::Taken(_) => StatusCode::CONFLICT,
             ContextError::TooMany | ContextError::Queue => StatusCode::TOO_MANY_REQUESTS,
             ContextError::Kernel(Loss::Removed) => StatusCode::NOT_FOUND,
             ContextError::Kernel(_) => StatusCode::INTERNAL_SERVER_ERROR,

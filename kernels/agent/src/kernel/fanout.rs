@@ -4,9 +4,13 @@
 //! stdin) only to whoever asked. All clients share one set of sockets, so the asker is known
 //! by the id of the request, which is noted when it is sent, and failing that by the session.
 //!
+//! Clients that outlive the process are found in the [`Audience`]; what nobody here asked for is
+//! theirs.
+//!
 //! Nothing is dropped: a client's queue has a budget in bytes, and when it is full the reader
 //! of the kernel waits. A client that must not hold others up keeps its own queue empty.
 
+use super::audience::Audience;
 use super::message::{BadMessage, Message};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,11 +46,15 @@ pub enum Channel {
 pub struct Incoming {
     /// Where it came from.
     pub channel: Channel,
+    /// `msg_id` of its header.
+    pub msg_id: String,
     /// `msg_type` of its header.
     pub msg_type: String,
     /// `msg_id` of the request that it belongs to; empty when to none.
     pub parent_id: String,
-    parent_session: String,
+    /// `msg_type` of that request.
+    pub parent_type: String,
+    pub(super) parent_session: String,
     /// The frames, as they came.
     pub message: Message,
 }
@@ -54,13 +62,18 @@ pub struct Incoming {
 impl Incoming {
     /// Reads header and parent header.
     pub fn new(channel: Channel, message: Message) -> Result<Self, BadMessage> {
-        let msg_type = message.head()?.msg_type.into_owned();
+        let message = message.compact();
+        let head = message.head()?;
+        let (msg_id, msg_type) = (head.msg_id.into_owned(), head.msg_type.into_owned());
         let parent = message.parent();
         let (parent_id, parent_session) = (parent.msg_id.into_owned(), parent.session.into_owned());
+        let parent_type = parent.msg_type.into_owned();
         Ok(Self {
             channel,
+            msg_id,
             msg_type,
             parent_id,
+            parent_type,
             parent_session,
             message,
         })
@@ -116,17 +129,16 @@ impl Table {
         })
     }
 
-    fn receivers(&self, incoming: &Incoming) -> Vec<Seat> {
+    /// Who gets a message, and whether one of them asked for it.
+    fn receivers(&self, incoming: &Incoming) -> (Vec<Seat>, bool) {
         let asker = self.asker(incoming);
         let everybody = incoming.channel == Channel::Iopub;
         let wants = |id: ClientId, seat: &Seat| {
             Some(id) == asker || (everybody && seat.hears == Hears::Everything)
         };
-        self.seats
-            .iter()
-            .filter(|(id, seat)| wants(**id, seat))
-            .map(|(_, seat)| seat.clone())
-            .collect()
+        let seats = self.seats.iter().filter(|(id, seat)| wants(**id, seat));
+        let receivers = seats.map(|(_, seat)| seat.clone()).collect();
+        (receivers, asker.is_some())
     }
 }
 
@@ -134,9 +146,18 @@ impl Table {
 #[derive(Default)]
 pub struct Fanout {
     table: Mutex<Table>,
+    audience: Arc<Audience>,
 }
 
 impl Fanout {
+    /// For a process whose further clients are these.
+    pub fn new(audience: Arc<Audience>) -> Self {
+        Self {
+            table: Mutex::default(),
+            audience,
+        }
+    }
+
     /// Adds a client with a session id of its own. `None` when the kernel has ended, or has
     /// too many clients.
     pub fn attach(self: &Arc<Self>, session: &str, hears: Hears) -> Option<Attachment> {
@@ -179,8 +200,11 @@ impl Fanout {
 
     /// Hands a message to its receivers, and waits where a queue is full.
     pub async fn deliver(&self, incoming: Incoming) {
-        let receivers = self.lock().receivers(&incoming);
+        let (receivers, asked) = self.lock().receivers(&incoming);
         let incoming = Arc::new(incoming);
+        // One of ours that listens to everything is no client who keeps up.
+        let others = receivers.iter().any(|seat| seat.hears == Hears::Answers);
+        self.audience.deliver(&incoming, asked, others).await;
         for seat in receivers {
             let bytes = u32::try_from(incoming.message.size())
                 .unwrap_or(QUEUE_BYTES)
@@ -205,6 +229,8 @@ impl Fanout {
         table.seats.clear();
         table.askers.clear();
         table.asked.clear();
+        drop(table);
+        self.audience.process_ended();
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {

@@ -52,6 +52,7 @@ pub fn launch(
     connection: &Connection,
     cwd: &Path,
     identity: &Identity,
+    own: &BTreeMap<String, String>,
     warm: bool,
     reaper: &Arc<Reaper>,
 ) -> io::Result<(Child, Console)> {
@@ -77,7 +78,7 @@ pub fn launch(
         stdout: writer.try_clone()?.into(),
         stderr: writer.into(),
     };
-    let env = environment(&user, spec, identity);
+    let env = environment(&user, spec, identity, own);
     let child = Program {
         program,
         args: argv.collect(),
@@ -91,8 +92,13 @@ pub fn launch(
     Ok((child, console))
 }
 
-/// The whole environment of a kernel: defaults, the kernelspec's, the sandbox's.
-fn environment(user: &User, spec: &Spec, identity: &Identity) -> BTreeMap<String, String> {
+/// The whole environment of a kernel: defaults, the kernelspec's, the sandbox's, its own.
+fn environment(
+    user: &User,
+    spec: &Spec,
+    identity: &Identity,
+    own: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
     let home = user.home.to_string_lossy().into_owned();
     let defaults = [
         ("PATH", DEFAULT_PATH),
@@ -108,6 +114,7 @@ fn environment(user: &User, spec: &Spec, identity: &Identity) -> BTreeMap<String
         .collect();
     env.extend(spec.env.clone());
     env.extend(identity.env.clone());
+    env.extend(own.clone());
     // As the first process the agent takes everything with it. Elsewhere, in tests, a kernel
     // is told whom to follow.
     if std::process::id() != 1 {

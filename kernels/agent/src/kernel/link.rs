@@ -4,10 +4,11 @@
 //! with the reason, every client's queue ends, and a restarted kernel has another link, so a
 //! message can never reach the wrong incarnation.
 
+use super::audience::Audience;
 use super::connection::Connection;
 use super::fanout::{Attachment, Channel, Fanout, Hears, Incoming};
 use super::loss::Loss;
-use super::message::Key;
+use super::message::{Key, Message};
 use super::request::{self, Request};
 use super::spec::InterruptMode;
 use super::zmq::{self, Sender, SocketError};
@@ -41,10 +42,6 @@ pub struct Link {
     key: Key,
     shell: Sender,
     control: Sender,
-    #[allow(
-        dead_code,
-        reason = "answers to the kernel's questions come from Jupyter clients"
-    )]
     stdin: Sender,
     fanout: Arc<Fanout>,
     traffic: Arc<Traffic>,
@@ -95,10 +92,11 @@ impl Link {
         connection: Connection,
         child: Arc<Child>,
         interrupt: InterruptMode,
+        audience: Arc<Audience>,
         until: Instant,
     ) -> Result<Self, SocketError> {
         let key = connection.key();
-        let fanout = Arc::new(Fanout::default());
+        let fanout = Arc::new(Fanout::new(audience));
         let traffic = Arc::new(Traffic::default());
         let identity = format!("soulbox-{}", uuid::Uuid::new_v4().simple());
         // The broadcasts first: no answer may be there before somebody listens.
@@ -156,6 +154,17 @@ impl Link {
         match channel {
             Channel::Control => self.control.send(&frames).await,
             _ => self.shell.send(&frames).await,
+        }
+    }
+
+    /// Sends a message of a client who is known elsewhere, however long the kernel takes to
+    /// take it. Not to be given up in the middle, which would end the channel for everybody.
+    pub async fn pass(&self, channel: Channel, message: &Message) -> Result<(), SocketError> {
+        let frames = self.key.frames(message);
+        match channel {
+            Channel::Control => self.control.send_patiently(&frames).await,
+            Channel::Stdin => self.stdin.send_patiently(&frames).await,
+            Channel::Shell | Channel::Iopub => self.shell.send_patiently(&frames).await,
         }
     }
 

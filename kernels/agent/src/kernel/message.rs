@@ -5,7 +5,7 @@
 //! the parent header are looked into, because routing needs them; the content is read by
 //! whoever wants it. Signatures follow section 5.2 of the Jupyter wire contract.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use hmac::{Hmac, Mac};
 use serde::Deserialize;
 use sha2::Sha256;
@@ -17,6 +17,9 @@ const DELIMITER: &[u8] = b"<IDS|MSG>";
 
 /// Signature and the four signed parts that follow the delimiter in every message.
 const FRAMES_AFTER_DELIMITER: usize = 5;
+
+/// Up to this size a message is copied out of what it was read with.
+const COMPACT_BYTES: usize = 4 << 10;
 
 /// Why a message from a kernel was dropped.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -73,6 +76,27 @@ impl Message {
         ];
         let signed: usize = parts.iter().map(|part| part.len()).sum();
         signed + self.buffers.iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// The same message on memory of its own, when it is small. As it came it is a view of
+    /// whatever was read together with it, which one kept status would hold as well.
+    pub fn compact(self) -> Self {
+        let size = self.size();
+        if size > COMPACT_BYTES || !self.buffers.is_empty() {
+            return self;
+        }
+        let mut own = BytesMut::with_capacity(size);
+        let mut copy = |part: &Bytes| {
+            own.extend_from_slice(part);
+            own.split().freeze()
+        };
+        Self {
+            header: copy(&self.header),
+            parent_header: copy(&self.parent_header),
+            metadata: copy(&self.metadata),
+            content: copy(&self.content),
+            buffers: Vec::new(),
+        }
     }
 
     /// Reads what routing needs of the header.

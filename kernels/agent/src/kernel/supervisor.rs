@@ -52,7 +52,12 @@ struct Running {
 }
 
 /// Lives as long as the kernel's handles.
-pub async fn supervise(shared: Arc<Shared>, mut commands: mpsc::Receiver<Command>) {
+pub async fn supervise(shared: Arc<Shared>, commands: mpsc::Receiver<Command>) {
+    keep_alive(&shared, commands).await;
+    shared.audience.dismiss();
+}
+
+async fn keep_alive(shared: &Arc<Shared>, mut commands: mpsc::Receiver<Command>) {
     let mut failures = 0;
     let mut ahead = shared.config.ahead;
     'asleep: loop {
@@ -73,7 +78,7 @@ pub async fn supervise(shared: Arc<Shared>, mut commands: mpsc::Receiver<Command
             let running = Mutex::new(Running::default());
             let begun = Instant::now();
             let loss = tokio::select! {
-                loss = incarnation(&shared, ahead, &running) => loss,
+                loss = incarnation(shared, ahead, &running) => loss,
                 command = order(&mut commands) => {
                     let loss = if matches!(command, Some(Command::Restart(_))) { Loss::Restarted } else { Loss::Removed };
                     let next = if loss == Loss::Restarted { Life::Restarting } else { Life::Dead(Loss::Removed) };
@@ -103,12 +108,14 @@ pub async fn supervise(shared: Arc<Shared>, mut commands: mpsc::Receiver<Command
             if loss == Loss::Unavailable || failures > RESTARTS {
                 tracing::warn!(kernel = %shared.config.spec.name, %loss, "a kernel is dead");
                 shared.life.send_replace(Life::Dead(loss));
+                shared.audience.dismiss();
                 // Whoever asks for it again gets one try, not five.
                 failures = RESTARTS;
                 continue 'asleep;
             }
             tracing::warn!(kernel = %shared.config.spec.name, %loss, "a kernel was lost and starts again");
             shared.life.send_replace(Life::Restarting);
+            shared.audience.announce("restarting");
         }
     }
 }
@@ -166,6 +173,7 @@ async fn begin(
         &connection,
         &config.cwd,
         &identity,
+        &config.env,
         ahead,
         &config.reaper,
     )
@@ -204,7 +212,9 @@ async fn connect(
     child: Arc<Child>,
     until: Instant,
 ) -> Result<Arc<Link>, SocketError> {
-    let link = Link::connect(connection, child, shared.config.spec.interrupt, until).await?;
+    let interrupt = shared.config.spec.interrupt;
+    let audience = shared.audience.clone();
+    let link = Link::connect(connection, child, interrupt, audience, until).await?;
     link.ready(until).await?;
     Ok(Arc::new(link))
 }

@@ -44,6 +44,11 @@ impl Sender {
             Err(_) => Err(SocketError::Stuck),
         }
     }
+
+    /// Sends the frames of one message, and waits as long as the kernel takes none.
+    pub async fn send_patiently(&self, frames: &[Bytes]) -> Result<(), SocketError> {
+        Ok(self.0.lock().await.send(frames).await?)
+    }
 }
 
 /// Connects a request channel. Channels that share an identity are one client to the kernel,

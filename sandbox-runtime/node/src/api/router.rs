@@ -60,6 +60,9 @@ async fn route(node: &Arc<Node>, request: Request<Incoming>) -> Answer {
         (&Method::GET, (Some("sandboxes"), Some(id), Some("usage"), None)) => {
             sandboxes::usage(node, &sandbox(id)?)
         }
+        (&Method::GET, (Some("sandboxes"), Some(id), Some("metrics"), None)) => {
+            sandboxes::metrics(node, &sandbox(id)?, request.uri().query())
+        }
         _ => Err(Refusal::new(
             ErrorCode::RouteUnknown,
             "this node has no such route",

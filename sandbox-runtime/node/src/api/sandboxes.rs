@@ -34,6 +34,7 @@ pub fn node_status(node: &Node) -> Answer {
             limits: template.limits,
             warm,
             warm_wanted,
+            kernels: template.kernels,
         }
     });
     let status = NodeStatus {
@@ -69,6 +70,23 @@ pub fn get(node: &Node, sandbox: &SandboxId) -> Answer {
 pub fn usage(node: &Node, sandbox: &SandboxId) -> Answer {
     let live = node.registry.running(sandbox).ok_or_else(unknown)?;
     answer::json(StatusCode::OK, &live.handle.usage())
+}
+
+/// `GET /v1/sandboxes/{id}/metrics?start=&end=`.
+pub fn metrics(node: &Node, sandbox: &SandboxId, query: Option<&str>) -> Answer {
+    let live = node.registry.running(sandbox).ok_or_else(unknown)?;
+    let (mut start, mut end) = (None, None);
+    for pair in query.into_iter().flat_map(|query| query.split('&')) {
+        let bound = match pair.split_once('=') {
+            Some(("start", bound)) => bound.parse().map(|bound| start = Some(bound)),
+            Some(("end", bound)) => bound.parse().map(|bound| end = Some(bound)),
+            _ => continue,
+        };
+        bound.map_err(|_| {
+            Refusal::new(ErrorCode::Invalid, "start and end are seconds since 1970")
+        })?;
+    }
+    answer::json(StatusCode::OK, &live.meter.between(start, end))
 }
 
 /// `DELETE /v1/sandboxes/{id}?reason=`.

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 /// Streams of one connection at one time: the bound of one sandbox and some for control.
-const STREAMS: u32 = 1024;
+const STREAMS: u32 = 2560;
 /// Connections at one time: one per sandbox, and several gateways.
 const CONNECTIONS: usize = 4096;
 /// Streams that a peer has reset and that are not yet forgotten. Clients that hang up are no
