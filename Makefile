@@ -24,7 +24,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 # `sudo` keeps what the tests and the demo read from the environment.
 ROOT := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,HOME,SOULBOX_CACHE,SOULBOX_IMAGES,SOULBOX_BIN,SOULBOX_ISOLATION,PYTHONDONTWRITEBYTECODE)
 
-.PHONY: help demo test build images lint perf setup clean
+.PHONY: help demo test build images default-image lint perf setup clean
 
 help: ## shows this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,11 +39,15 @@ build: setup ## builds the two static binaries
 	@echo "building soulbox and soulbox-agent (a first build takes some minutes)"
 	@cargo build --release -j2 --bin soulbox --bin soulbox-agent
 
-# The second template stands on the first, `base`, which is built on the way.
-images: build ## builds the root file systems of the two templates
+# Each template stands on the one before it: base, code-interpreter-v1, code-interpreter-full.
+images: build ## builds the root file systems of the three templates
+	@$(ROOT) $(SOULBOX_BIN) template build --data-dir $(DATA) code-interpreter-full
+
+# The demo needs neither R nor Java.
+default-image: build
 	@$(ROOT) $(SOULBOX_BIN) template build --data-dir $(DATA) code-interpreter-v1
 
-demo: images ## sets up everything and runs the main job
+demo: default-image ## sets up everything and runs the main job
 	@tests/setup.sh current
 	@$(ROOT) $(SOULBOX_CACHE)/venvs/current/bin/python tests/demo.py $(OUT)
 
@@ -55,9 +59,10 @@ lint: setup ## formatting, lints and licences only
 	@tests/setup.sh tools
 	@python3 tests/run.py lint
 
-perf: images ## measures what isolation costs, and prints samples, medians and ratios
+perf: default-image ## measures what isolation costs, and prints samples, medians and ratios
 	@tests/setup.sh current
 	@$(ROOT) $(SOULBOX_CACHE)/venvs/current/bin/python tests/perf/latency.py
+	@$(ROOT) $(SOULBOX_CACHE)/venvs/current/bin/python tests/perf/executions.py
 
 clean: ## removes build output and the demo's files; images and caches stay
 	@cargo clean

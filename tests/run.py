@@ -79,7 +79,7 @@ def cargo_deny() -> Tally:
 
 def ruff() -> Tally:
     total = Tally()
-    ours = ["tests", "sdk-python"]
+    ours = ["tests", "sdk-python", "kernels/host"]
     rules = ["--config", "tests/ruff.toml"]
     total.add(check(str(TOOLS / "ruff"), "check", *rules, *ours))
     total.add(check(str(TOOLS / "ruff"), "format", "--check", *rules, *ours))
@@ -159,7 +159,9 @@ def pytest(generation: str, tier: str, *paths: str) -> Tally:
 def stories(tier: str) -> dict[str, Callable[[], Tally]]:
     rest = [
         "tests/e2b/javascript",
+        "tests/languages",
         "tests/http",
+        "tests/executions",
         "tests/ports",
         "tests/cli",
         "tests/tls",

@@ -3,6 +3,7 @@
 mod cp;
 mod doctor;
 mod exec;
+mod kernel;
 mod key;
 mod kill;
 mod lab;
@@ -13,6 +14,7 @@ mod node;
 mod port_forward;
 mod ps;
 mod remote;
+mod run_code;
 mod serve;
 mod template;
 mod worker;
@@ -50,6 +52,10 @@ enum Command {
     Template(template::Options),
     /// Say what this machine can and cannot do, and how to fix it
     Doctor(doctor::Options),
+    /// Run code in a kernel, in a sandbox of its own or in one that there is
+    Run(run_code::Options),
+    /// List, restart and interrupt the kernels of a sandbox
+    Kernel(kernel::Options),
     /// Run a command in a sandbox; its streams and exit status are passed through
     Exec(exec::Options),
     /// Copy files and directories into or out of a sandbox
@@ -80,6 +86,8 @@ pub fn run() -> ExitCode {
         Command::Key(options) => key::run(options),
         Command::Template(options) => template::run(options),
         Command::Doctor(options) => doctor::run(options),
+        Command::Run(options) => run_code::run(options),
+        Command::Kernel(options) => kernel::run(options),
         Command::Exec(options) => exec::run(options),
         Command::Cp(options) => cp::run(options),
         Command::Ps(options) => ps::run(options),

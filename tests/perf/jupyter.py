@@ -278,24 +278,30 @@ def main() -> None:
     parser.add_argument("--isolation", default=os.environ.get("SOULBOX_ISOLATION", "gvisor"))
     parser.add_argument("--json", type=Path, help="where to keep the raw samples")
     parser.add_argument("--quick", action="store_true", help="few samples: shows that it works")
+    parser.add_argument("--servers", default="soulbox,kernelgateway,server", help="which of them, in order")
     wanted = parser.parse_args()
     counts = Counts.of(wanted.quick)
     their_sockets = min(THEIR_SOCKETS, counts.sockets)
     samples: dict[str, Any] = {}
-    with ours(wanted.isolation) as rival:
-        samples["soulbox"] = measure(rival, counts, counts.sockets)
-    with theirs("kernelgateway", "kernel_gateway", *KERNELGATEWAY) as rival:
-        samples["kernelgateway"] = measure(rival, counts, their_sockets)
-    with theirs("server", "jupyter_server", *JUPYTER_SERVER) as rival:
-        samples["server"] = measure(rival, counts, their_sockets)
+    servers = {
+        "soulbox": (lambda: ours(wanted.isolation), counts.sockets),
+        "kernelgateway": (lambda: theirs("kernelgateway", "kernel_gateway", *KERNELGATEWAY), their_sockets),
+        "server": (lambda: theirs("server", "jupyter_server", *JUPYTER_SERVER), their_sockets),
+    }
+    for name in wanted.servers.split(","):
+        print(f"measuring {name}", file=sys.stderr, flush=True)
+        start, most = servers[name]
+        with start() as rival:
+            samples[name] = measure(rival, counts, most)
     rows = {name: shown(found) for name, found in samples.items()}
-    print(f"{wanted.isolation:<28} {'soulbox':>10} {'kernelgw':>10} {'ratio':>7} {'server':>10} {'ratio':>7}")
-    for row, value in rows["soulbox"].items():
-        first, second = rows["kernelgateway"][row], rows["server"][row]
-        print(
-            f"{row:<28} {value:>10.1f} {first:>10.1f} {value / first if first else 0:>7.2f} "
-            f"{second:>10.1f} {value / second if second else 0:>7.2f}"
-        )
+    first = rows.get("soulbox")
+    print(f"{wanted.isolation:<28}" + "".join(f" {name:>14} {'ratio':>7}" for name in rows))
+    for row in next(iter(rows.values())):
+        line = f"{row:<28}"
+        for values in rows.values():
+            ratio = first[row] / values[row] if first and values[row] else 0
+            line += f" {values[row]:>14.1f} {ratio:>7.2f}"
+        print(line)
     record = {"machine": machine.described(), "isolation": wanted.isolation, "samples": samples}
     print(json.dumps(record))
     if wanted.json:

@@ -1,4 +1,4 @@
-"""What a sandbox costs: first result (cold and from the pool), next cell, 100 MB of output.
+"""What a sandbox costs: first result (cold and from the pool), next cell, new context, 100 MB of output.
 
 The same cells run on the same kernel without a sandbox, in the same run, so that the ratio is
 worth more than either number. Everything is measured from the outside, through the stock client.
@@ -38,6 +38,7 @@ ROWS = {
     "cold": ("first result, cold", "first"),
     "pool": ("first result, from the pool", "first"),
     "next": ("next cell", "next"),
+    "context": ("new context and its first result", "first"),
     "output": ("100 MB of stdout", "output"),
 }
 
@@ -73,6 +74,19 @@ def first_result(server: Server, from_pool: bool) -> float:
     return seconds
 
 
+def new_context(sandbox: Sandbox) -> float:
+    """Makes a second kernel in a live sandbox and runs a cell in it."""
+    made: list[Any] = []
+
+    def create_and_run() -> None:
+        made.append(sandbox.create_code_context())
+        assert sandbox.run_code(CELL, context=made[0]).text == "2"
+
+    seconds = timed(create_and_run)
+    sandbox.remove_code_context(made[0])
+    return seconds
+
+
 def pool_is_full(server: Server) -> bool:
     status = server.wire.api("GET", "/soulbox/v1/node").json()
     return all(one["warm"] >= one["warm_wanted"] for one in status["templates"])
@@ -95,7 +109,7 @@ def cold(server: Server, counts: dict[str, int]) -> list[float]:
 
 
 def warm(server: Server, counts: dict[str, int]) -> dict[str, list[float]]:
-    samples: dict[str, list[float]] = {"pool": [], "next": [], "output": []}
+    samples: dict[str, list[float]] = {"pool": []}
     for _ in range(counts["starts"]):
         eventually(lambda: pool_is_full(server), POOL_SECONDS)
         samples["pool"].append(first_result(server, from_pool=True))
@@ -104,6 +118,8 @@ def warm(server: Server, counts: dict[str, int]) -> dict[str, list[float]]:
     sandbox.run_code(CELL)
     eventually(lambda: pool_is_full(server), POOL_SECONDS)
     samples["next"] = [timed(lambda: sandbox.run_code(CELL)) for _ in range(counts["cells"])]
+
+    samples["context"] = [new_context(sandbox) for _ in range(counts["starts"])]
 
     def print_much() -> None:
         printed = sum(map(len, sandbox.run_code(OUTPUT).logs.stdout))

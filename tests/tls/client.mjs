@@ -6,7 +6,7 @@ const require = createRequire(`${process.env.SOULBOX_NPM}/package.json`);
 const { Sandbox } = require("@e2b/code-interpreter");
 
 const seen = {};
-const sandbox = await Sandbox.create({ timeoutMs: 120_000 });
+const sandbox = await Sandbox.create({ timeoutMs: 600_000, requestTimeoutMs: 150_000 });
 try {
   seen.sandbox = sandbox.sandboxId;
   seen.text = (await sandbox.runCode("6 * 7")).text;

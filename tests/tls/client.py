@@ -7,7 +7,7 @@ import urllib.request
 from e2b_code_interpreter import Sandbox
 
 seen = {}
-sandbox = Sandbox.create(timeout=120)
+sandbox = Sandbox.create(timeout=600, request_timeout=150)
 try:
     seen["sandbox"] = sandbox.sandbox_id
     seen["text"] = sandbox.run_code("6 * 7").text

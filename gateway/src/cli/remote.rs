@@ -16,13 +16,17 @@ use tokio::net::TcpStream;
 const DEFAULT_URL: &str = "http://127.0.0.1:3000";
 /// Answers of the API are small; a list of hundreds of sandboxes fits.
 const ANSWER_BYTES: usize = 16 << 20;
+/// A longer text is no message.
+const MESSAGE_BYTES: usize = 1000;
 /// One for what comes, one for what goes.
 const THREADS: usize = 2;
 /// Port of processes and files (e2b-wire.md, section 1).
 const ENVD_PORT: &str = "49983";
+/// Port of the code interpreter.
+const INTERPRETER_PORT: &str = "49999";
 
 /// Which gateway, and as whom.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Remote {
     /// The gateway [default: E2B_API_URL, else http://127.0.0.1:3000]
     #[arg(long, env = "SOULBOX_URL", value_name = "URL")]
@@ -187,12 +191,42 @@ impl Envd {
 
     /// The head of a request.
     pub fn request(&self, method: Method, path: &str) -> Builder {
+        self.to_port(ENVD_PORT, method, path)
+    }
+
+    /// Asks the code interpreter for JSON; a body is sent as JSON too.
+    pub async fn interpreter(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        let answer = self.interpreter_stream(method, path, body).await?;
+        Ok(serde_json::from_slice(&read(answer).await?)?)
+    }
+
+    /// The same, for an answer that is read as it comes.
+    pub async fn interpreter_stream(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Response<Incoming>> {
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        let request = self
+            .to_port(INTERPRETER_PORT, method, path)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body)?;
+        self.gateway.send(request).await
+    }
+
+    fn to_port(&self, port: &'static str, method: Method, path: &str) -> Builder {
         let mut builder = Request::builder()
             .method(method)
             .uri(path)
             .header(header::HOST, &self.gateway.authority)
             .header("e2b-sandbox-id", &self.sandbox)
-            .header("e2b-sandbox-port", ENVD_PORT);
+            .header("e2b-sandbox-port", port);
         if let Some(token) = &self.token {
             builder = builder.header("x-access-token", token);
         }
@@ -238,7 +272,11 @@ pub async fn accepted(answer: Response<Incoming>) -> anyhow::Result<Response<Inc
     let said = serde_json::from_slice::<Value>(&body).ok();
     match said.as_ref().and_then(|said| said.get("message")?.as_str()) {
         Some(message) => bail!("{message}"),
-        None => bail!("the gateway answered {status}"),
+        None => match std::str::from_utf8(&body) {
+            // The interpreter's errors are plain text.
+            Ok(text) if !text.is_empty() && text.len() <= MESSAGE_BYTES => bail!("{text}"),
+            _ => bail!("the gateway answered {status}"),
+        },
     }
 }
 

@@ -16,6 +16,8 @@ use tokio::{net::UnixStream, sync::Mutex, time::timeout};
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// The whole connection is never the bottleneck: each stream has its own bound.
 const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
+/// One frame of the node: what its own frames from an agent have.
+const FRAME_BYTES: u32 = 64 << 10;
 /// What one stream may have queued towards the node.
 const SEND_BUFFER_BYTES: usize = 256 << 10;
 /// A local node answers at once, or is not there.
@@ -106,6 +108,7 @@ impl Connection {
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_send_buf_size(SEND_BUFFER_BYTES)
+            .max_frame_size(FRAME_BYTES)
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_DEADLINE)
             .handshake(TokioIo::new(stream))

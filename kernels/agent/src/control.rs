@@ -1,13 +1,15 @@
-//! The control plane: health, claim, and the way out. Only the node speaks here.
+//! The control plane: health, claim, the way out, and what the host counts. Only the node
+//! speaks here.
 
 use crate::egress::{self, Egress};
 use crate::interpreter::Interpreter;
 use crate::sandbox::Sandbox;
+use axum::body::Body;
 use axum::extract::State;
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use http::StatusCode;
-use soulbox_protocol::control::{Claim, Health};
+use soulbox_protocol::control::{Claim, Hardship, Health};
 use soulbox_protocol::egress::{SWITCH_PATH, Switch};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +32,8 @@ pub fn service(sandbox: Arc<Sandbox>, interpreter: Arc<Interpreter>) -> Router {
         .route("/health", get(health))
         .route("/claim", post(claim))
         .route(SWITCH_PATH, put(switch))
+        .route("/questions", get(questions))
+        .route("/hardship", post(hardship))
         .with_state(Control {
             sandbox,
             interpreter,
@@ -61,5 +65,15 @@ async fn switch(State(control): State<Control>, Json(wanted): Json<Switch>) -> S
     if renewed.is_err() {
         tracing::warn!("a kernel did not take its new variables in time");
     }
+    StatusCode::NO_CONTENT
+}
+
+/// A line for each time that the host's counters are needed. Never ends.
+async fn questions(State(control): State<Control>) -> Body {
+    Body::from_stream(control.interpreter.desk().questions())
+}
+
+async fn hardship(State(control): State<Control>, Json(told): Json<Hardship>) -> StatusCode {
+    control.interpreter.desk().tell(&told);
     StatusCode::NO_CONTENT
 }

@@ -5,12 +5,14 @@
 
 mod answer;
 pub mod context;
-mod execution;
-mod item;
-mod raw;
-mod result;
+mod events;
+mod executions;
+mod refusal;
 mod routes;
 
+use crate::execution::registry::Executions;
+use crate::execution::store::Store;
+use crate::hardship::HardshipDesk;
 use crate::kernel::Life;
 use crate::kernel::loss::Loss;
 use crate::kernel::spec;
@@ -36,6 +38,8 @@ const KERNEL_DIRECTORY_VARIABLE: &str = "SOULBOX_AGENT_KERNELS";
 /// The kernels of this sandbox and what serves them.
 pub struct Interpreter {
     contexts: Contexts,
+    executions: Arc<Executions>,
+    desk: Arc<HardshipDesk>,
 }
 
 impl Interpreter {
@@ -46,11 +50,28 @@ impl Interpreter {
             .into_iter()
             .chain(KERNEL_DIRECTORIES.map(PathBuf::from))
             .collect();
-        let contexts = Contexts::new(spec::discover(&roots), sandbox, reaper);
+        let executions = Executions::new(Store::of_the_sandbox());
+        let desk = Arc::new(HardshipDesk::default());
+        let contexts = Contexts::new(
+            spec::discover(&roots),
+            sandbox,
+            reaper,
+            executions.clone(),
+            desk.clone(),
+        );
         if let Ok(context) = contexts.default_of(DEFAULT_LANGUAGE) {
             context.kernel().start();
         }
-        Arc::new(Self { contexts })
+        Arc::new(Self {
+            contexts,
+            executions,
+            desk,
+        })
+    }
+
+    /// Where the host's counters are told.
+    pub fn desk(&self) -> &Arc<HardshipDesk> {
+        &self.desk
     }
 
     /// All contexts, which are the kernels that Jupyter clients see.

@@ -12,6 +12,7 @@ pub mod audience;
 pub mod backlog;
 pub mod connection;
 pub mod fanout;
+pub mod forker;
 pub mod launch;
 pub mod link;
 pub mod loss;
@@ -20,6 +21,7 @@ mod outbox;
 pub mod request;
 pub mod spec;
 mod supervisor;
+mod wire;
 pub mod zmq;
 mod zmtp;
 
@@ -27,6 +29,7 @@ use crate::process::reaper::Reaper;
 use crate::sandbox::{Identity, Sandbox};
 use audience::Audience;
 use fanout::Channel;
+use forker::Forker;
 use link::Link;
 use loss::Loss;
 use message::Message;
@@ -63,6 +66,9 @@ pub struct Config {
     pub sandbox: Arc<Sandbox>,
     /// Who waits for its process.
     pub reaper: Arc<Reaper>,
+    /// Who forks its processes, where its kernelspec has one. Without it, or while it is not
+    /// ready, processes are started from the beginning.
+    pub forker: Option<Arc<Forker>>,
     /// Whether the first process is started ahead of its use, and should warm itself up.
     pub ahead: bool,
 }
@@ -138,6 +144,11 @@ impl Kernel {
     /// Where it is in its life.
     pub fn life(&self) -> Life {
         self.shared.life.borrow().clone()
+    }
+
+    /// Its life as it goes on; ends with the kernel.
+    pub fn lives(&self) -> watch::Receiver<Life> {
+        self.shared.life.subscribe()
     }
 
     /// Starts a process if there is none.

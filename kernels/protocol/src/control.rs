@@ -68,3 +68,14 @@ pub struct Limits {
     /// Disk, in bytes.
     pub disk_bytes: u64,
 }
+
+/// `POST /hardship`: what the host counted for this sandbox. Sent when a line comes on
+/// `GET /questions`, and when a counter has moved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Hardship {
+    /// Processes that were ended for want of memory.
+    pub oom_kills: Option<u64>,
+    /// Forks that the process limit refused.
+    pub forks_refused: Option<u64>,
+}

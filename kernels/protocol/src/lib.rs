@@ -3,3 +3,4 @@
 
 pub mod control;
 pub mod egress;
+pub mod execution;

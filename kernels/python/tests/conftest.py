@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import matplotlib
 import pytest
 
 from real_kernel import RealKernel
+from wire_kernel import ForkServer, WireKernel
 
 matplotlib.use("agg")
 
@@ -31,21 +33,57 @@ def chart() -> Iterator[Callable[..., dict[str, Any]]]:
     plt.close("all")
 
 
-def _kernel(*arguments: str) -> Iterator[RealKernel]:
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServer]:
+    """The warmed process that all wire kernels are forks of."""
+    server = ForkServer()
+    yield server
+    server.stop()
+
+
+@contextmanager
+def _directory() -> Iterator[Path]:
     # Not tmp_path: the path of a Unix socket has at most 107 bytes.
     with tempfile.TemporaryDirectory(prefix="sbk") as directory:
-        kernel = RealKernel(Path(directory), *arguments)
+        yield Path(directory)
+
+
+def _kernel(request: pytest.FixtureRequest, *arguments: str) -> Iterator[RealKernel]:
+    with _directory() as directory:
+        if request.param == "wire":
+            server = request.getfixturevalue("fork_server")
+            kernel: RealKernel = WireKernel(server, directory, exercise="--warm" in arguments)
+        else:
+            kernel = RealKernel(directory, *arguments)
         yield kernel
         kernel.stop()
 
 
-@pytest.fixture(scope="module")
-def kernel() -> Iterator[RealKernel]:
-    """A cold kernel, shared by the tests of a module."""
-    yield from _kernel()
+@pytest.fixture(scope="module", params=["zmq", "wire"])
+def kernel(request: pytest.FixtureRequest) -> Iterator[RealKernel]:
+    """A kernel as a second context gets it, over both transports; shared by a module's tests."""
+    yield from _kernel(request)
 
 
 @pytest.fixture(scope="module")
-def warm_kernel() -> Iterator[RealKernel]:
-    """A kernel that has run its sample cells, shared by the tests of a module."""
-    yield from _kernel("--warm")
+def cold_kernel() -> Iterator[RealKernel]:
+    """A kernel whose process has run nothing."""
+    with _directory() as directory:
+        kernel = RealKernel(directory)
+        yield kernel
+        kernel.stop()
+
+
+@pytest.fixture(scope="module", params=["zmq", "wire"])
+def warm_kernel(request: pytest.FixtureRequest) -> Iterator[RealKernel]:
+    """A kernel as a claimed sandbox has it, over both transports; shared by a module's tests."""
+    yield from _kernel(request, "--warm")
+
+
+@pytest.fixture
+def wire_kernel(fork_server: ForkServer) -> Iterator[WireKernel]:
+    """A forked kernel of one test alone."""
+    with _directory() as directory:
+        kernel = WireKernel(fork_server, directory)
+        yield kernel
+        kernel.stop()

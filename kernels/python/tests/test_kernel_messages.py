@@ -207,3 +207,28 @@ def test_interrupts_at_any_moment_lose_no_reply(kernel: RealKernel) -> None:
         else:
             assert run.text == "499500"
     assert kernel.run("8").text == "8"
+
+
+def test_input_asks_and_an_interrupt_ends_the_question(kernel: RealKernel) -> None:
+    code = "print('before')\nimport getpass\n[input('name? '), getpass.getpass('word? ')]"
+    running = kernel.begin(code, allow_stdin=True)
+    for prompt, hidden, answer in (("name? ", False, "Ada"), ("word? ", True, "€")):
+        question = kernel.client.stdin_channel.get_msg(timeout=60)
+        assert question["content"] == {"prompt": prompt, "password": hidden}
+        assert question["parent_header"]["msg_id"] == running
+        reply = kernel.client.session.msg("input_reply", {"value": answer})
+        kernel.client.stdin_channel.send(reply)
+    assert kernel.finish(running).text == "['Ada', '€']"
+    running = kernel.begin("input()", allow_stdin=True)
+    kernel.client.stdin_channel.get_msg(timeout=60)
+    kernel.interrupt()
+    assert kernel.finish(running).error["ename"] == "KeyboardInterrupt"
+    assert kernel.run("input()").error["ename"] == "StdinNotImplementedError"
+
+
+def test_text_without_utf8_is_shown(kernel: RealKernel) -> None:
+    run = kernel.run("print('a\\ud800b'); print('€')\n'\\ud800'")
+    assert (run.stdout, run.text) == ("a\ud800b\n€\n", "'\\ud800'")
+    assert "error" not in [kind for kind, _ in run.messages]
+    shown = kernel.run("from IPython.display import HTML; HTML('\\ud800')")
+    assert shown.main["text/html"] == "\ud800"

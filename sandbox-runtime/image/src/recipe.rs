@@ -26,6 +26,9 @@ pub struct Recipe {
     pub origin: Origin,
     /// Whether code interpreters can run in it.
     pub interpreter: bool,
+    /// The kernels that run in it: names of directories under `kernels/`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kernels: Vec<String>,
     /// What its sandboxes get when their creator asks for nothing else.
     pub defaults: Defaults,
     /// What is done, in this order. Each ends before the next begins.

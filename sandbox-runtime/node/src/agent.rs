@@ -15,7 +15,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use soulbox_protocol::{
-    control::{AUTHORITY, Claim, Health},
+    control::{AUTHORITY, Claim, Hardship, Health},
     egress::{ACCEPT_PATH, SWITCH_PATH, Switch},
 };
 use soulbox_runtime::{Channel, api::TUNNELS};
@@ -29,6 +29,9 @@ use tracing::debug;
 pub const STREAM_WINDOW: u32 = 1 << 20;
 /// The connection's window never stalls, so that one stream cannot hold up the others.
 pub const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+/// Bytes of one frame that the agent may send. With the default of 16 KiB a stream of output
+/// costs four times the system calls, which are dear where it crosses the sandbox's edge.
+const FRAME: u32 = 64 << 10;
 /// Bytes of one request that may wait for the agent.
 pub const SEND_BUFFER: usize = 256 << 10;
 /// Headers of one answer, in bytes.
@@ -91,6 +94,7 @@ impl AgentClient {
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buf_size(SEND_BUFFER)
+            .max_frame_size(FRAME)
             .max_header_list_size(HEADER_BYTES);
         let handshake = builder.handshake(TokioIo::new(channel));
         let (sender, connection) = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake)
@@ -160,6 +164,39 @@ impl AgentClient {
         let body = serde_json::to_vec(&Switch { on })
             .map_err(|error| AgentError::Answer(error.to_string()))?;
         self.control(Method::PUT, SWITCH_PATH, body.into(), timeout)
+            .await?;
+        Ok(())
+    }
+
+    /// `GET /questions` of the control plane: a frame for each time that the agent wants to know
+    /// what was counted. What the frames say is not looked at.
+    ///
+    /// # Errors
+    /// When the channel is gone or the agent refuses.
+    pub async fn questions(&self) -> Result<Incoming, AgentError> {
+        let request = Request::builder()
+            .uri(format!("http://{AUTHORITY}/questions"))
+            .body(body::boxed(Empty::new()))
+            .map_err(|error| AgentError::Answer(error.to_string()))?;
+        let answer = self.send(request).await?;
+        match answer.status() {
+            StatusCode::OK => Ok(answer.into_body()),
+            other => Err(AgentError::Answer(format!("status {other}"))),
+        }
+    }
+
+    /// `POST /hardship` of the control plane.
+    ///
+    /// # Errors
+    /// When no proper answer came within `timeout`.
+    pub async fn tell_hardship(
+        &self,
+        told: &Hardship,
+        timeout: Duration,
+    ) -> Result<(), AgentError> {
+        let body =
+            serde_json::to_vec(told).map_err(|error| AgentError::Answer(error.to_string()))?;
+        self.control(Method::POST, "/hardship", body.into(), timeout)
             .await?;
         Ok(())
     }

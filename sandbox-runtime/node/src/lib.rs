@@ -19,6 +19,7 @@ mod doctor;
 mod egress;
 mod error;
 mod guest_files;
+mod hardship;
 mod history;
 mod host_ids;
 mod idle;

@@ -2,7 +2,7 @@
 //! does not answer. What an isolation tool reports as running proves nothing, so the agent is
 //! asked.
 
-use crate::{agent::AgentError, cell::LiveCell, node::Node};
+use crate::{agent::AgentError, cell::LiveCell, hardship, node::Node};
 use std::{sync::Arc, time::Duration};
 use tracing::warn;
 
@@ -21,6 +21,7 @@ pub async fn watch(node: Arc<Node>, live: Arc<LiveCell>) {
             warn!(cell = %live.id, evidence = ?end.evidence, "the processes of a cell ended");
         }
         () = live.agent.closed() => {}
+        () = hardship::tell(&live) => {}
         () = silence(&live) => {
             warn!(cell = %live.id, misses = MISSES, "the agent of a cell does not answer");
         }

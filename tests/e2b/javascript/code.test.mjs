@@ -111,3 +111,14 @@ test('killing the sandbox under a cell says so', async () => {
     })
   })
 })
+
+test('JavaScript, TypeScript and bash run in contexts of their own', async () => {
+  const js = await sandbox.runCode("import os from 'node:os'\nconsole.log('hi'); await Promise.resolve(os.platform())", { language: 'js' })
+  assert.deepEqual([js.logs.stdout, js.text], [['hi\n'], 'linux'])
+  const ts = await sandbox.runCode('const n: number = 4; n', { language: 'ts' })
+  assert.equal(ts.text, '4')
+  const env = await sandbox.runCode('process.env.STORY', { language: 'javascript', envs: { STORY: 'a\'b"c' } })
+  assert.equal(env.text, 'a\'b"c')
+  const bash = await sandbox.runCode('echo out; echo err >&2; (exit 3)', { language: 'bash' })
+  assert.deepEqual([bash.logs.stdout, bash.logs.stderr, bash.error.value], [['out\n'], ['err\n'], '3'])
+})

@@ -1,124 +1,66 @@
-//! The body of an execution's answer: lines as they come, a sign of life in silence.
+//! The body of an execution's answer on the E2B route: its events as they come, a sign of life
+//! in silence, and an end.
 //!
-//! The writer waits when the client does not read, and learns at once when it hangs up: the
-//! body is dropped then. Detection does not depend on output.
+//! The client gets every event: its reader holds the execution up where one would be gone
+//! otherwise. When it hangs up the body is dropped, and that interrupts the execution;
+//! detection does not depend on output.
 
-use super::item::KEEPALIVE;
+use crate::execution::item::{END, KEEPALIVE};
+use crate::execution::reader::{Piece, Reader};
+use crate::execution::{Execution, Stop};
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
-use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
 
 /// Silence after which a keepalive is sent (section 5.1 of the contract).
-const SILENCE: Duration = Duration::from_secs(5);
+pub const SILENCE: Duration = Duration::from_secs(5);
 
-/// Largest piece of a line that is handed over at once, so that few bytes are in flight.
-const PIECE_BYTES: usize = 64 << 10;
+/// Interrupts the execution of a client that leaves.
+struct Client(Arc<Execution>);
 
-/// Pieces that may be in flight.
-const PIECES: usize = 64;
-
-/// Small pieces that are there together leave together, up to about this size. A million tiny
-/// lines would otherwise be a million frames, and an HTTP/2 peer that cannot pass them on at
-/// once counts small frames as an attack and ends the connection.
-const TOGETHER_BYTES: usize = 16 << 10;
-
-/// The client has hung up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HungUp;
-
-/// Where an execution writes its lines.
-pub struct Lines(mpsc::Sender<Bytes>);
-
-impl Lines {
-    /// Hands a line over, and waits while the client does not read.
-    pub async fn write(&self, line: Vec<u8>) -> Result<(), HungUp> {
-        let mut rest = Bytes::from(line);
-        while !rest.is_empty() {
-            let piece = rest.split_to(rest.len().min(PIECE_BYTES));
-            self.0.send(piece).await.map_err(|_| HungUp)?;
-        }
-        Ok(())
-    }
-
-    /// Waits until the client has hung up.
-    pub async fn hung_up(&self) {
-        self.0.closed().await;
+impl Drop for Client {
+    fn drop(&mut self) {
+        // After the end this changes nothing.
+        self.0.stop(Stop::HangUp);
     }
 }
 
-/// A body, and where to write it. The body ends when the writer is dropped.
-pub fn answer() -> (Lines, Body) {
-    let (sender, receiver) = mpsc::channel::<Bytes>(PIECES);
-    let pieces = stream::unfold((receiver, true), async |(mut receiver, between)| {
+struct Answer {
+    reader: Reader,
+    _client: Client,
+    /// Whether the last piece ended with a line.
+    between: bool,
+}
+
+/// The answer to the request that has started this execution.
+pub fn answer(execution: Arc<Execution>) -> Body {
+    let answer = Answer {
+        reader: Reader::complete(execution.log()),
+        _client: Client(execution),
+        between: true,
+    };
+    Body::from_stream(stream::unfold(Some(answer), async |answer| {
+        let mut answer = answer?;
         loop {
-            match tokio::time::timeout(SILENCE, receiver.recv()).await {
-                Ok(Some(piece)) => {
-                    let piece = together(piece, &mut receiver);
-                    let between = piece.ends_with(b"\n");
-                    return Some((Ok::<_, Infallible>(piece), (receiver, between)));
+            match tokio::time::timeout(SILENCE, answer.reader.next()).await {
+                Ok(Piece::Bytes { bytes, .. }) => {
+                    answer.between = bytes.ends_with(b"\n");
+                    return Some((Ok(bytes), Some(answer)));
                 }
-                Ok(None) => return None,
-                // Not in the middle of a line, whose rest is still on its way.
-                Err(_) if between => {
-                    return Some((Ok(Bytes::from_static(KEEPALIVE)), (receiver, true)));
+                Ok(Piece::End) => return Some((Ok(Bytes::from_static(END)), None)),
+                // Only when somebody in the sandbox has spoiled the file. These clients know no
+                // word for it, so the answer is broken off.
+                Ok(Piece::Gap { .. } | Piece::Broken) => {
+                    return Some((Err(io::Error::other("events are gone")), None));
+                }
+                Err(_) if answer.between => {
+                    return Some((Ok(Bytes::from_static(KEEPALIVE)), Some(answer)));
                 }
                 Err(_) => {}
             }
         }
-    });
-    (Lines(sender), Body::from_stream(pieces))
-}
-
-/// Adds to a small piece what is there already.
-fn together(first: Bytes, receiver: &mut mpsc::Receiver<Bytes>) -> Bytes {
-    if first.len() >= TOGETHER_BYTES {
-        return first;
-    }
-    let Ok(second) = receiver.try_recv() else {
-        return first;
-    };
-    let mut all = Vec::with_capacity(first.len() + second.len());
-    all.extend_from_slice(&first);
-    all.extend_from_slice(&second);
-    while all.len() < TOGETHER_BYTES
-        && let Ok(next) = receiver.try_recv()
-    {
-        all.extend_from_slice(&next);
-    }
-    all.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use http_body_util::BodyExt as _;
-
-    #[tokio::test(start_paused = true)]
-    async fn silence_is_filled_between_lines_and_never_inside_one() {
-        let (lines, mut body) = answer();
-        let writer = tokio::spawn(async move {
-            tokio::time::sleep(SILENCE * 5 / 2).await;
-            let mut line = vec![b'x'; PIECE_BYTES * 2];
-            line.push(b'\n');
-            lines.write(line).await
-        });
-        let mut read = Vec::new();
-        while let Some(frame) = body.frame().await {
-            read.extend_from_slice(&frame.expect("a frame").into_data().expect("data"));
-        }
-        assert_eq!(writer.await.expect("it ends"), Ok(()));
-        assert!(read.starts_with(&[KEEPALIVE, KEEPALIVE, b"xx"].concat()));
-        assert_eq!(read.len(), 2 * KEEPALIVE.len() + 2 * PIECE_BYTES + 1);
-    }
-
-    #[tokio::test]
-    async fn a_dropped_body_is_a_hang_up_without_any_output() {
-        let (lines, body) = answer();
-        drop(body);
-        lines.hung_up().await;
-        assert_eq!(lines.write(b"x\n".to_vec()).await, Err(HungUp));
-    }
+    }))
 }

@@ -3,20 +3,24 @@
 //! The first context of a language that nobody named is its default; Python's and JavaScript's
 //! are listed from the start, though a process starts only when it is needed.
 
-use super::answer::Lines;
-use super::execution::{self, Run};
+use crate::execution::registry::{Duty, Executions};
+use crate::execution::run::{self, Run};
+use crate::execution::{Birth, End, Stop, jupyter};
+use crate::hardship::HardshipDesk;
+use crate::kernel::forker::Forker;
 use crate::kernel::loss::Loss;
 use crate::kernel::spec::Spec;
 use crate::kernel::{Config, Kernel, Life, START_DEADLINE};
 use crate::process::reaper::Reaper;
 use crate::sandbox::Sandbox;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use soulbox_protocol::execution::Origin;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// Working directory of contexts that name none.
@@ -33,6 +37,9 @@ const MOST_CONTEXTS: usize = 64;
 
 /// Executions that may wait in one context. Each holds a request.
 const MOST_WAITING: usize = 64;
+
+/// Code that may wait or run in all contexts together, in bytes.
+const WAITING_BYTES: usize = 256 << 20;
 
 /// What a client asked for that cannot be had.
 #[derive(Debug, Error)]
@@ -60,6 +67,9 @@ pub enum ContextError {
     /// The queue is full.
     #[error("{MOST_WAITING} executions are already waiting in this context")]
     Queue,
+    /// The queues are full of code.
+    #[error("{} MiB of code are already waiting in this sandbox", WAITING_BYTES >> 20)]
+    Code,
     /// The kernel did not start.
     #[error("{0}")]
     Kernel(#[from] Loss),
@@ -94,14 +104,29 @@ pub struct Context {
     turn: Semaphore,
     waiting: AtomicUsize,
     counter: AtomicU64,
+    desk: Arc<HardshipDesk>,
+    room: Arc<Semaphore>,
 }
 
 /// A place in the queue of a context.
-pub struct Ticket(Arc<Context>);
+pub struct Ticket(
+    Arc<Context>,
+    #[allow(dead_code, reason = "held")] OwnedSemaphorePermit,
+);
 
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The end of an execution whose turn never came.
+async fn unbegun(why: Stop, duty: &Duty) -> End {
+    match why {
+        Stop::Deadline => run::timeout(duty, false).await,
+        Stop::HangUp | Stop::Interrupt => End::Interrupted {
+            kernel_restarted: false,
+        },
     }
 }
 
@@ -132,17 +157,51 @@ impl Context {
     }
 
     /// Takes a place in the queue, if there is one and the kernel can ever run.
-    pub fn enqueue(self: &Arc<Self>) -> Result<Ticket, ContextError> {
+    pub fn enqueue(self: &Arc<Self>, code_bytes: usize) -> Result<Ticket, ContextError> {
         if let Life::Dead(loss @ Loss::Unavailable) = self.kernel.life() {
             return Err(ContextError::Kernel(loss));
         }
+        let bytes = u32::try_from(code_bytes).map_err(|_| ContextError::Code)?;
+        let room = self.room.clone().try_acquire_many_owned(bytes);
+        let room = room.map_err(|_| ContextError::Code)?;
         let grow = |waiting| (waiting < MOST_WAITING).then_some(waiting + 1);
         match self
             .waiting
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, grow)
         {
-            Ok(_) => Ok(Ticket(self.clone())),
+            Ok(_) => Ok(Ticket(self.clone(), room)),
             Err(_) => Err(ContextError::Queue),
+        }
+    }
+
+    /// What an execution in this context is born with.
+    pub fn birth(&self, origin: Origin, deadline_seconds: Option<u64>) -> Birth {
+        Birth {
+            context_id: self.shown.id.clone(),
+            language: self.shown.language.clone(),
+            origin,
+            deadline_seconds,
+        }
+    }
+
+    async fn take_turn(&self, run: Run, duty: &Duty) -> End {
+        let execution = &duty.execution;
+        let _turn = tokio::select! {
+            biased;
+            why = execution.stopping() => return unbegun(why, duty).await,
+            turn = self.turn.acquire() => turn,
+        };
+        let live = tokio::select! {
+            biased;
+            why = execution.stopping() => return unbegun(why, duty).await,
+            live = self.kernel.live(Instant::now() + START_DEADLINE) => live,
+        };
+        match live {
+            Ok(link) => {
+                execution.begin();
+                run::run(&self.kernel, &link, run, &self.counter, duty, &self.desk).await
+            }
+            Err(loss) => run::without_kernel(&loss, duty, self.desk.known(), &self.desk).await,
         }
     }
 
@@ -154,21 +213,12 @@ impl Context {
 }
 
 impl Ticket {
-    /// Waits for its turn, runs the code and writes the answer.
-    pub async fn run(self, run: Run, lines: Lines) {
-        let context = &self.0;
-        let _turn = tokio::select! {
-            turn = context.turn.acquire() => turn,
-            () = lines.hung_up() => return,
-        };
-        let live = tokio::select! {
-            live = context.kernel.live(Instant::now() + START_DEADLINE) => live,
-            () = lines.hung_up() => return,
-        };
-        match live {
-            Ok(link) => execution::run(&link, run, &context.counter, &lines).await,
-            Err(loss) => execution::without_kernel(&loss, &lines).await,
-        }
+    /// Waits for its turn, runs the code, and ends the execution.
+    pub async fn run(self, run: Run, duty: Duty) {
+        let end = self.0.take_turn(run, &duty).await;
+        // The context is free for the next one before the end is told.
+        drop(self);
+        duty.end(end).await;
     }
 }
 
@@ -177,16 +227,36 @@ pub struct Contexts {
     sandbox: Arc<Sandbox>,
     reaper: Arc<Reaper>,
     specs: Vec<Spec>,
+    executions: Arc<Executions>,
+    desk: Arc<HardshipDesk>,
+    /// Room for code.
+    room: Arc<Semaphore>,
+    /// Of the languages that have one, by name.
+    forkers: HashMap<String, Arc<Forker>>,
     list: Mutex<Vec<Arc<Context>>>,
 }
 
 impl Contexts {
     /// The default contexts, without processes.
-    pub fn new(specs: Vec<Spec>, sandbox: Arc<Sandbox>, reaper: Arc<Reaper>) -> Self {
+    pub fn new(
+        specs: Vec<Spec>,
+        sandbox: Arc<Sandbox>,
+        reaper: Arc<Reaper>,
+        executions: Arc<Executions>,
+        desk: Arc<HardshipDesk>,
+    ) -> Self {
+        let forkers = specs
+            .iter()
+            .filter_map(|spec| Some((spec.name.clone(), Forker::of(spec, &reaper)?)))
+            .collect();
         let contexts = Self {
             sandbox,
             reaper,
             specs,
+            executions,
+            desk,
+            room: Arc::new(Semaphore::new(WAITING_BYTES)),
+            forkers,
             list: Mutex::new(Vec::new()),
         };
         for language in LISTED {
@@ -340,6 +410,7 @@ impl Contexts {
             env,
             sandbox: self.sandbox.clone(),
             reaper: self.reaper.clone(),
+            forker: self.forkers.get(&spec.name).cloned(),
             ahead: is_default && spec.name == DEFAULT_LANGUAGE,
         });
         let context = Arc::new(Context {
@@ -349,7 +420,12 @@ impl Contexts {
             turn: Semaphore::new(1),
             waiting: AtomicUsize::new(0),
             counter: AtomicU64::new(0),
+            desk: self.desk.clone(),
+            room: self.room.clone(),
         });
+        let birth = context.birth(Origin::Jupyter, None);
+        let (lives, executions) = (context.kernel.lives(), self.executions.clone());
+        tokio::spawn(jupyter::record(lives, birth, executions, self.desk.clone()));
         list.push(context.clone());
         Ok(context)
     }

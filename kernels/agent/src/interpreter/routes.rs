@@ -2,22 +2,24 @@
 //!
 //! Errors are plain text, as the vendor's clients show them to their users as they are.
 
-use super::Interpreter;
 use super::answer::answer;
-use super::context::{Context, ContextError, DEFAULT_CWD, DEFAULT_LANGUAGE, Shown};
-use super::execution::Run;
-use crate::kernel::loss::Loss;
+use super::context::{Context, DEFAULT_CWD, DEFAULT_LANGUAGE, Shown};
+use super::executions::{self, EXECUTION_ID};
+use super::refusal::{Refusal, bad};
+use super::{Contexts, Interpreter};
+use crate::execution::run::Run;
 use axum::Json;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use soulbox_protocol::execution::Origin;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,33 +46,6 @@ const OPEN: [(HeaderName, HeaderValue); 3] = [
     ),
 ];
 
-/// An answer that is not what was asked for.
-struct Refusal(StatusCode, String);
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        (self.0, self.1).into_response()
-    }
-}
-
-impl From<ContextError> for Refusal {
-    fn from(error: ContextError) -> Self {
-        let status = match error {
-            ContextError::Unknown(_) => StatusCode::NOT_FOUND,
-            ContextError::Language { .. } | ContextError::Directory(_) => StatusCode::BAD_REQUEST,
-            ContextError::Taken(_) => StatusCode::CONFLICT,
-            ContextError::TooMany | ContextError::Queue => StatusCode::TOO_MANY_REQUESTS,
-            ContextError::Kernel(Loss::Removed) => StatusCode::NOT_FOUND,
-            ContextError::Kernel(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        Self(status, error.to_string())
-    }
-}
-
-fn bad(why: impl Into<String>) -> Refusal {
-    Refusal(StatusCode::BAD_REQUEST, why.into())
-}
-
 #[derive(Deserialize)]
 struct Execute {
     code: String,
@@ -93,6 +68,7 @@ pub fn router(interpreter: Arc<Interpreter>) -> Router {
         .route("/contexts", get(list).post(create))
         .route("/contexts/{id}", axum::routing::delete(remove))
         .route("/contexts/{id}/restart", post(restart))
+        .merge(executions::router())
         .layer(middleware::from_fn(open))
         .with_state(interpreter)
 }
@@ -115,6 +91,37 @@ async fn execute(
 ) -> Result<Response, Refusal> {
     let asked: Execute = body(request).await?;
     let env = asked.env_vars.unwrap_or_default();
+    let context = context(
+        &interpreter.contexts,
+        asked.context_id.as_deref(),
+        asked.language.as_deref(),
+        &env,
+    )?;
+    let ticket = context.enqueue(asked.code.len())?;
+    let birth = context.birth(Origin::E2b, None);
+    let (execution, duty) = interpreter.executions.add(birth, None)?;
+    let id = execution.id().to_owned();
+    // Before it runs, so that nothing can be gone before it is read.
+    let body = answer(execution);
+    let code = asked.code;
+    // Without a key there always is a duty.
+    if let Some(duty) = duty {
+        tokio::spawn(ticket.run(Run { code, env }, duty));
+    }
+    let headers = [
+        (header::CONTENT_TYPE, "application/json".to_owned()),
+        (EXECUTION_ID, id),
+    ];
+    Ok((headers, body).into_response())
+}
+
+/// The context that a request means, if it can have what the request asks for.
+pub(super) fn context(
+    contexts: &Contexts,
+    id: Option<&str>,
+    language: Option<&str>,
+    env: &BTreeMap<String, String>,
+) -> Result<Arc<Context>, Refusal> {
     if env
         .iter()
         .any(|(name, value)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0'))
@@ -123,29 +130,19 @@ async fn execute(
             "A variable's name is empty or holds '=', or a NUL character is in a name or value",
         ));
     }
-    let contexts = &interpreter.contexts;
-    let context: Arc<Context> = match (asked.context_id, asked.language) {
+    let context = match (id, language) {
         (Some(_), Some(_)) => {
             return Err(bad("Only one of context_id or language can be provided"));
         }
-        (Some(id), None) => contexts.get(&id)?,
-        (None, language) => contexts.default_of(language.as_deref().unwrap_or(DEFAULT_LANGUAGE))?,
+        (Some(id), None) => contexts.get(id)?,
+        (None, language) => contexts.default_of(language.unwrap_or(DEFAULT_LANGUAGE))?,
     };
     if !env.is_empty() && !context.kernel().spec().beyond.execute_env {
         return Err(bad(
             "Kernels of this language do not take variables of a single execution",
         ));
     }
-    let ticket = context.enqueue()?;
-    let (lines, body) = answer();
-    tokio::spawn(ticket.run(
-        Run {
-            code: asked.code,
-            env,
-        },
-        lines,
-    ));
-    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+    Ok(context)
 }
 
 async fn list(State(interpreter): State<Arc<Interpreter>>) -> Json<Vec<Shown>> {
@@ -179,7 +176,7 @@ async fn remove(
 }
 
 /// Reads a JSON body within its bounds; an empty one is an empty object.
-async fn body<T: DeserializeOwned>(request: Request) -> Result<T, Refusal> {
+pub(super) async fn body<T: DeserializeOwned>(request: Request) -> Result<T, Refusal> {
     let limited = Limited::new(request.into_body(), BODY_BYTES);
     let bytes = match tokio::time::timeout(BODY_DEADLINE, Body::new(limited).collect()).await {
         Err(_) => {

@@ -72,7 +72,9 @@ impl From<ContextError> for Refusal {
                 StatusCode::NOT_FOUND
             }
             ContextError::Taken(_) => StatusCode::CONFLICT,
-            ContextError::TooMany | ContextError::Queue => StatusCode::TOO_MANY_REQUESTS,
+            ContextError::TooMany | ContextError::Queue | ContextError::Code => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             ContextError::Directory(_) => StatusCode::BAD_REQUEST,
             ContextError::Kernel(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };

@@ -87,6 +87,8 @@ pub enum Hears {
     Everything,
     /// Those that its own requests cause.
     Answers,
+    /// Those that no client of the kind [`Hears::Answers`] has caused: what others do.
+    Others,
 }
 
 /// A message on its way to one client. Its room in the queue is free again when it is dropped.
@@ -111,12 +113,13 @@ struct Table {
     closed: bool,
     next: ClientId,
     seats: HashMap<ClientId, Seat>,
-    askers: HashMap<String, ClientId>,
+    /// Who asked, and what that client hears; it may have left since.
+    askers: HashMap<String, (ClientId, Hears)>,
     asked: VecDeque<String>,
 }
 
 impl Table {
-    fn asker(&self, incoming: &Incoming) -> Option<ClientId> {
+    fn asker(&self, incoming: &Incoming) -> Option<(ClientId, Hears)> {
         if incoming.parent_id.is_empty() && incoming.parent_session.is_empty() {
             return None;
         }
@@ -125,7 +128,7 @@ impl Table {
             let mut seats = self.seats.iter();
             seats
                 .find(|(_, seat)| seat.session == incoming.parent_session)
-                .map(|(id, _)| *id)
+                .map(|(id, seat)| (*id, seat.hears))
         })
     }
 
@@ -133,8 +136,14 @@ impl Table {
     fn receivers(&self, incoming: &Incoming) -> (Vec<Seat>, bool) {
         let asker = self.asker(incoming);
         let everybody = incoming.channel == Channel::Iopub;
+        let private = asker.is_some_and(|(_, hears)| hears == Hears::Answers);
         let wants = |id: ClientId, seat: &Seat| {
-            Some(id) == asker || (everybody && seat.hears == Hears::Everything)
+            let listens = match seat.hears {
+                Hears::Everything => true,
+                Hears::Others => !private,
+                Hears::Answers => false,
+            };
+            asker.is_some_and(|(asker, _)| asker == id) || (everybody && listens)
         };
         let seats = self.seats.iter().filter(|(id, seat)| wants(**id, seat));
         let receivers = seats.map(|(_, seat)| seat.clone()).collect();
@@ -195,7 +204,11 @@ impl Fanout {
             table.askers.remove(&oldest);
         }
         table.asked.push_back(request.into());
-        table.askers.insert(request.into(), client.id);
+        let hears = table
+            .seats
+            .get(&client.id)
+            .map_or(Hears::Answers, |seat| seat.hears);
+        table.askers.insert(request.into(), (client.id, hears));
     }
 
     /// Hands a message to its receivers, and waits where a queue is full.
@@ -299,7 +312,9 @@ mod tests {
         let mut asker = fanout.attach("a", Hears::Answers).expect("a place");
         let mut listener = fanout.attach("b", Hears::Everything).expect("a place");
         let mut stranger = fanout.attach("c", Hears::Answers).expect("a place");
+        let mut recorder = fanout.attach("d", Hears::Others).expect("a place");
         fanout.note(&asker, "1");
+        fanout.note(&listener, "2");
         fanout
             .deliver(incoming(Channel::Shell, "1", "anything", 1))
             .await;
@@ -317,6 +332,17 @@ mod tests {
             ),
             (3, 1, 0)
         );
+        fanout
+            .deliver(incoming(Channel::Iopub, "2", "anything", 1))
+            .await;
+        drop((asker, listener));
+        fanout
+            .deliver(incoming(Channel::Iopub, "1", "anything", 1))
+            .await;
+        fanout
+            .deliver(incoming(Channel::Iopub, "2", "anything", 1))
+            .await;
+        assert_eq!(heard(&mut recorder).await, 2, "what others asked for");
     }
 
     #[tokio::test]

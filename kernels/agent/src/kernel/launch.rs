@@ -25,7 +25,7 @@ const CONSOLE_BYTES: usize = 4096;
 const KERNEL_USER: &str = "root";
 
 /// Variable in which ipykernel reads the process with which it has to end.
-const PARENT: &str = "JPY_PARENT_PID";
+pub const PARENT: &str = "JPY_PARENT_PID";
 
 /// The end of what a process wrote to its standard output and error.
 #[derive(Clone, Default)]
@@ -66,40 +66,66 @@ pub fn launch(
     } else {
         &[]
     };
-    let mut argv = spec.argv.iter().chain(further).map(place);
+    let argv = spec.argv.iter().chain(further).map(place).collect();
+    let env = environment(spec, identity, own);
+    start(argv, null()?, cwd, env, reaper)
+}
+
+/// Starts the process that forks kernels. It is the tenant's no more than the kernelspec is:
+/// every kernel is handed its variables at its birth.
+pub fn launch_forker(
+    spec: &Spec,
+    agent: OwnedFd,
+    reaper: &Arc<Reaper>,
+) -> io::Result<(Child, Console)> {
+    let env = environment(spec, &Identity::default(), &BTreeMap::new());
+    let argv = spec.beyond.fork_argv.clone();
+    start(argv, agent, Path::new("/"), env, reaper)
+}
+
+fn start(
+    argv: Vec<String>,
+    stdin: OwnedFd,
+    cwd: &Path,
+    env: BTreeMap<String, String>,
+    reaper: &Arc<Reaper>,
+) -> io::Result<(Child, Console)> {
+    let mut argv = argv.into_iter();
     let program = argv
         .next()
         .ok_or_else(|| io::Error::other("the kernelspec has no command"))?;
-    let user = root();
-    let (reader, writer) = io::pipe()?;
-    let console = Console::default();
-    let stdio = Stdio::Separate {
-        stdin: null()?,
-        stdout: writer.try_clone()?.into(),
-        stderr: writer.into(),
-    };
-    let env = environment(&user, spec, identity, own);
+    let (console, writer) = console()?;
     let child = Program {
         program,
         args: argv.collect(),
         env,
         cwd: cwd.to_owned(),
-        user,
-        stdio,
+        user: root(),
+        stdio: Stdio::Separate {
+            stdin,
+            stdout: writer.try_clone()?,
+            stderr: writer,
+        },
     }
     .spawn(reaper)?;
-    tokio::spawn(listen(reader.into(), console.clone()));
     Ok((child, console))
 }
 
+/// A console, and the end that a process writes to.
+pub fn console() -> io::Result<(Console, OwnedFd)> {
+    let (reader, writer) = io::pipe()?;
+    let console = Console::default();
+    tokio::spawn(listen(reader.into(), console.clone()));
+    Ok((console, writer.into()))
+}
+
 /// The whole environment of a kernel: defaults, the kernelspec's, the sandbox's, its own.
-fn environment(
-    user: &User,
+pub fn environment(
     spec: &Spec,
     identity: &Identity,
     own: &BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
-    let home = user.home.to_string_lossy().into_owned();
+    let home = root().home.to_string_lossy().into_owned();
     let defaults = [
         ("PATH", DEFAULT_PATH),
         ("HOME", home.as_str()),

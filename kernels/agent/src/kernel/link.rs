@@ -11,13 +11,17 @@ use super::loss::Loss;
 use super::message::{Key, Message};
 use super::request::{self, Request};
 use super::spec::InterruptMode;
-use super::zmq::{self, Sender, SocketError};
-use super::zmtp::{Reader, Writer};
+use super::wire;
+use super::zmq::{self, SocketError};
+use super::zmtp::{self, Writer};
 use crate::process::reaper::Child;
+use bytes::Bytes;
 use std::collections::HashSet;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
+use tokio::net::UnixStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -31,9 +35,6 @@ const DRAINED: Duration = Duration::from_millis(30);
 /// Longest wait for clients to take what a dead kernel had still said.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Channels that are read.
-const CHANNELS: usize = 4;
-
 /// Requests that may be under way at once before the kernel counts as busy anyway.
 const MOST_OUTSTANDING: usize = 4096;
 
@@ -46,11 +47,50 @@ pub struct Link {
     fanout: Arc<Fanout>,
     traffic: Arc<Traffic>,
     readers: Mutex<JoinSet<()>>,
+    /// Streams that are read; each ends once.
+    streams: usize,
     child: Arc<Child>,
     interrupt: InterruptMode,
     loss: OnceLock<Loss>,
-    _subscription: Writer,
-    _connection: Connection,
+    /// The subscription to broadcasts, and the directory of the sockets.
+    _sockets: Option<(Writer, Connection)>,
+}
+
+/// Where the requests of one channel are sent.
+enum Sender {
+    Zmq(zmq::Sender),
+    Wire(Channel, Arc<wire::Sender>),
+}
+
+impl Sender {
+    async fn send(&self, frames: &[Bytes]) -> Result<(), SocketError> {
+        match self {
+            Self::Zmq(sender) => sender.send(frames).await,
+            Self::Wire(channel, sender) => sender.send(*channel, frames).await,
+        }
+    }
+
+    async fn send_patiently(&self, frames: &[Bytes]) -> Result<(), SocketError> {
+        match self {
+            Self::Zmq(sender) => sender.send_patiently(frames).await,
+            Self::Wire(channel, sender) => sender.send_patiently(*channel, frames).await,
+        }
+    }
+}
+
+/// One stream from the kernel.
+enum Reader {
+    Zmq(Channel, zmtp::Reader),
+    Wire(wire::Reader),
+}
+
+impl Reader {
+    async fn next(&mut self) -> io::Result<(Channel, Vec<Bytes>)> {
+        match self {
+            Self::Zmq(channel, reader) => Ok((*channel, reader.next().await?)),
+            Self::Wire(reader) => reader.next().await,
+        }
+    }
 }
 
 /// What the readers count.
@@ -96,8 +136,6 @@ impl Link {
         until: Instant,
     ) -> Result<Self, SocketError> {
         let key = connection.key();
-        let fanout = Arc::new(Fanout::new(audience));
-        let traffic = Arc::new(Traffic::default());
         let identity = format!("soulbox-{}", uuid::Uuid::new_v4().simple());
         // The broadcasts first: no answer may be there before somebody listens.
         let (subscription, iopub) = zmq::subscriber(&connection.iopub(), until).await?;
@@ -105,36 +143,75 @@ impl Link {
         let (control, control_answers) =
             zmq::dealer(&connection.control(), &identity, until).await?;
         let (stdin, questions) = zmq::dealer(&connection.stdin(), &identity, until).await?;
+        let readers = vec![
+            Reader::Zmq(Channel::Iopub, iopub),
+            Reader::Zmq(Channel::Shell, shell_answers),
+            Reader::Zmq(Channel::Control, control_answers),
+            Reader::Zmq(Channel::Stdin, questions),
+        ];
+        let [shell, control, stdin] = [shell, control, stdin].map(Sender::Zmq);
+        let mut link = Self::over(
+            key,
+            [shell, control, stdin],
+            readers,
+            child,
+            interrupt,
+            audience,
+        );
+        link._sockets = Some((subscription, connection));
+        Ok(link)
+    }
+
+    /// The link to a process that was forked with the other ends of these: one for cells and
+    /// what they broadcast, one for what must not wait for cells.
+    pub fn wired(
+        cells: UnixStream,
+        control: UnixStream,
+        child: Arc<Child>,
+        interrupt: InterruptMode,
+        audience: Arc<Audience>,
+    ) -> Self {
+        let (answers, requests) = wire::split(cells, &[Channel::Shell, Channel::Iopub]);
+        let (asides, orders) = wire::split(control, &[Channel::Control, Channel::Stdin]);
+        let (requests, orders) = (Arc::new(requests), Arc::new(orders));
+        let senders = [
+            Sender::Wire(Channel::Shell, requests),
+            Sender::Wire(Channel::Control, orders.clone()),
+            Sender::Wire(Channel::Stdin, orders),
+        ];
+        let readers = vec![Reader::Wire(answers), Reader::Wire(asides)];
+        Self::over(Key::none(), senders, readers, child, interrupt, audience)
+    }
+
+    fn over(
+        key: Key,
+        [shell, control, stdin]: [Sender; 3],
+        streams: Vec<Reader>,
+        child: Arc<Child>,
+        interrupt: InterruptMode,
+        audience: Arc<Audience>,
+    ) -> Self {
+        let fanout = Arc::new(Fanout::new(audience));
+        let traffic = Arc::new(Traffic::default());
+        let count = streams.len();
         let mut readers = JoinSet::new();
-        for (channel, reader) in [
-            (Channel::Iopub, iopub),
-            (Channel::Shell, shell_answers),
-            (Channel::Control, control_answers),
-            (Channel::Stdin, questions),
-        ] {
-            readers.spawn(read(
-                channel,
-                reader,
-                key.clone(),
-                fanout.clone(),
-                traffic.clone(),
-            ));
+        for reader in streams {
+            readers.spawn(read(reader, key.clone(), fanout.clone(), traffic.clone()));
         }
-        let readers = Mutex::new(readers);
-        Ok(Self {
+        Self {
             key,
             shell,
             control,
             stdin,
             fanout,
             traffic,
-            readers,
+            readers: Mutex::new(readers),
+            streams: count,
             child,
             interrupt,
             loss: OnceLock::new(),
-            _subscription: subscription,
-            _connection: connection,
-        })
+            _sockets: None,
+        }
     }
 
     /// Becomes a client of this process. `None` when it has ended.
@@ -153,6 +230,7 @@ impl Link {
         let frames = self.key.frames(&request.message);
         match channel {
             Channel::Control => self.control.send(&frames).await,
+            Channel::Stdin => self.stdin.send(&frames).await,
             _ => self.shell.send(&frames).await,
         }
     }
@@ -275,7 +353,7 @@ impl Link {
             let before = counts();
             let mut ended = self.traffic.ended.subscribe();
             if let Ok(Ok(_)) =
-                tokio::time::timeout(DRAINED, ended.wait_for(|ended| *ended == CHANNELS)).await
+                tokio::time::timeout(DRAINED, ended.wait_for(|ended| *ended == self.streams)).await
             {
                 return;
             }
@@ -304,14 +382,8 @@ impl Link {
     }
 }
 
-async fn read(
-    channel: Channel,
-    mut reader: Reader,
-    key: Key,
-    fanout: Arc<Fanout>,
-    traffic: Arc<Traffic>,
-) {
-    while let Ok(frames) = reader.next().await {
+async fn read(mut reader: Reader, key: Key, fanout: Arc<Fanout>, traffic: Arc<Traffic>) {
+    while let Ok((channel, frames)) = reader.next().await {
         match key
             .open(frames)
             .and_then(|message| Incoming::new(channel, message))

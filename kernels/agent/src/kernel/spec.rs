@@ -4,6 +4,7 @@
 //! Jupyter's usual directories. A specification is a language by its directory's name and by
 //! the aliases that it states. Ours win, since they know more than Jupyter asks for.
 
+use crate::process::spawn::DEFAULT_PATH;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,10 @@ pub struct Beyond {
     pub execute_env: bool,
     /// Arguments to append when it is started ahead of its first use.
     pub warm_argv: Vec<String>,
+    /// Command of the process that forks kernels which speak over wires, where there is one.
+    pub fork_argv: Vec<String>,
+    /// Programs (by name) and files (by path) without which the image has no such kernel.
+    pub needs: Vec<PathBuf>,
     /// Exit status that says that the image lacks what it needs; starting again is no use.
     pub exit_no_kernel: Option<i32>,
 }
@@ -84,7 +89,14 @@ impl Spec {
         }
         let file: File = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
         let name = directory.file_name()?.to_str()?.to_ascii_lowercase();
-        if file.argv.is_empty() {
+        if file.argv.is_empty()
+            || !file
+                .metadata
+                .soulbox
+                .needs
+                .iter()
+                .all(|need| is_there(need))
+        {
             return None;
         }
         Some(Self {
@@ -101,6 +113,15 @@ impl Spec {
     pub fn is(&self, language: &str) -> bool {
         self.name == language || self.beyond.aliases.iter().any(|alias| alias == language)
     }
+}
+
+/// Whether the image has a program of this name, or a file at this path.
+fn is_there(need: &Path) -> bool {
+    if need.is_absolute() {
+        return need.exists();
+    }
+    let mut directories = std::env::split_paths(DEFAULT_PATH);
+    directories.any(|directory| directory.join(need).exists())
 }
 
 /// The specifications under these directories, in this order; of two with one name the first.

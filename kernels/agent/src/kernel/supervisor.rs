@@ -6,7 +6,8 @@
 
 use super::connection::Connection;
 use super::fanout::{Channel, Hears};
-use super::launch::launch;
+use super::forker::{Birth, ForkError, Forked};
+use super::launch::{self, Console};
 use super::link::Link;
 use super::loss::Loss;
 use super::request;
@@ -159,16 +160,76 @@ async fn begin(
     shared: &Shared,
     ahead: bool,
     running: &Mutex<Running>,
-) -> Result<(Arc<Link>, super::launch::Console), Loss> {
+) -> Result<(Arc<Link>, Console), Loss> {
     let begun = Instant::now();
     let until = begun + START_DEADLINE;
+    let config = &shared.config;
+    let forked = match &config.forker {
+        Some(forker) => forker.fork(ahead, until).await,
+        None => Err(ForkError::NotReady),
+    };
+    let (link, console) = match forked {
+        Ok(forked) => born(shared, forked, until, running).await?,
+        Err(ForkError::Unavailable) => return Err(Loss::Unavailable),
+        Err(ForkError::NotReady) => started(shared, ahead, until, running).await?,
+    };
+    note(running, |running| running.link = Some(link.clone()));
+    // Variables that came while it started; and once more after it is live, for a claim that
+    // saw it start.
+    shared.renew(&link, None).await;
+    shared.life.send_replace(Life::Live(link.clone()));
+    shared.renew(&link, None).await;
+    tracing::info!(kernel = %config.spec.name, took_ms = begun.elapsed().as_millis(), "a kernel is ready");
+    Ok((link, console))
+}
+
+/// A kernel that was forked, once it answers.
+async fn born(
+    shared: &Shared,
+    mut forked: Forked,
+    until: Instant,
+    running: &Mutex<Running>,
+) -> Result<(Arc<Link>, Console), Loss> {
+    let config = &shared.config;
+    let identity = config.sandbox.identity();
+    let mut env = launch::environment(&config.spec, &identity, &config.env);
+    // It ends with its wires, and needs nobody to watch.
+    env.remove(launch::PARENT);
+    let birth = Birth {
+        env,
+        cwd: &config.cwd,
+        entropy: uuid::Uuid::new_v4().to_string(),
+    };
+    *shared.applied.lock().await = identity;
+    let told = forked.tell(&birth).await;
+    let Forked {
+        child,
+        cells,
+        control,
+        console,
+    } = forked;
+    let child = Arc::new(child);
+    note(running, |running| running.child = Some(child.clone()));
+    told.map_err(|_| Loss::Broken)?;
+    let audience = shared.audience.clone();
+    let link = Link::wired(cells, control, child, config.spec.interrupt, audience);
+    answering(shared, async { Ok(link) }, &console, until, running).await
+}
+
+/// A kernel whose process is started from the beginning, once it answers.
+async fn started(
+    shared: &Shared,
+    ahead: bool,
+    until: Instant,
+    running: &Mutex<Running>,
+) -> Result<(Arc<Link>, Console), Loss> {
     let config = &shared.config;
     let spawn = |error: std::io::Error| Loss::Spawn(error.to_string());
     let connection =
         Connection::create(&uuid::Uuid::new_v4().simple().to_string()).map_err(spawn)?;
     connection.write(&config.spec.name).map_err(spawn)?;
     let identity = config.sandbox.identity();
-    let (child, console) = launch(
+    let (child, console) = launch::launch(
         &config.spec,
         &connection,
         &config.cwd,
@@ -181,42 +242,43 @@ async fn begin(
     *shared.applied.lock().await = identity;
     let child = Arc::new(child);
     note(running, |running| running.child = Some(child.clone()));
-    let link = tokio::select! {
-        link = connect(shared, connection, child.clone(), until) => link,
+    let audience = shared.audience.clone();
+    let link = Link::connect(connection, child, config.spec.interrupt, audience, until);
+    answering(shared, link, &console, until, running).await
+}
+
+/// Waits for the first answer of what is in `running`, or for its end.
+async fn answering(
+    shared: &Shared,
+    link: impl Future<Output = Result<Link, SocketError>>,
+    console: &Console,
+    until: Instant,
+    running: &Mutex<Running>,
+) -> Result<(Arc<Link>, Console), Loss> {
+    let child = {
+        let running = running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.child.clone().ok_or(Loss::Broken)?
+    };
+    let ready = async {
+        let link = link.await?;
+        link.ready(until).await?;
+        Ok(Arc::new(link))
+    };
+    tokio::select! {
+        ready = ready => match ready {
+            Ok(link) => Ok((link, console.clone())),
+            Err(SocketError::Missing) => Err(Loss::Unready),
+            Err(_) => Err(Loss::Broken),
+        },
         exit = child.wait() => {
-            return Err(if config.spec.beyond.exit_no_kernel.is_some_and(|status| exit == Exit::Code(status)) {
+            let unavailable = shared.config.spec.beyond.exit_no_kernel;
+            Err(if unavailable.is_some_and(|status| exit == Exit::Code(status)) {
                 Loss::Unavailable
             } else {
                 Loss::Ended { exit, console: console.text() }
-            });
+            })
         }
-    };
-    let link = match link {
-        Ok(link) => link,
-        Err(SocketError::Missing) => return Err(Loss::Unready),
-        Err(_) => return Err(Loss::Broken),
-    };
-    note(running, |running| running.link = Some(link.clone()));
-    // Variables that came while it started; and once more after it is live, for a claim that
-    // saw it start.
-    shared.renew(&link, None).await;
-    shared.life.send_replace(Life::Live(link.clone()));
-    shared.renew(&link, None).await;
-    tracing::info!(kernel = %config.spec.name, took_ms = begun.elapsed().as_millis(), "a kernel is ready");
-    Ok((link, console))
-}
-
-async fn connect(
-    shared: &Shared,
-    connection: Connection,
-    child: Arc<Child>,
-    until: Instant,
-) -> Result<Arc<Link>, SocketError> {
-    let interrupt = shared.config.spec.interrupt;
-    let audience = shared.audience.clone();
-    let link = Link::connect(connection, child, interrupt, audience, until).await?;
-    link.ready(until).await?;
-    Ok(Arc::new(link))
+    }
 }
 
 fn note(running: &Mutex<Running>, change: impl FnOnce(&mut Running)) {

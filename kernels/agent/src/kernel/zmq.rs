@@ -16,7 +16,7 @@ use tokio::time::Instant;
 const LOOK_AGAIN: Duration = Duration::from_millis(3);
 
 /// Longest wait for a kernel to take one message.
-const SEND_DEADLINE: Duration = Duration::from_secs(10);
+pub const SEND_DEADLINE: Duration = Duration::from_secs(10);
 
 /// What can go wrong on a socket.
 #[derive(Debug, Error)]

@@ -18,7 +18,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 pub const MESSAGE_BYTES: usize = 128 << 20;
 
 /// Frames of one message. Buffers of widgets are the only reason for more than eight.
-const MESSAGE_FRAMES: usize = 4096;
+pub const MESSAGE_FRAMES: usize = 4096;
 
 /// Read at once when a frame is small.
 const CHUNK_BYTES: usize = 64 << 10;

@@ -44,6 +44,16 @@ pub struct Child {
     pid: Pid,
     exit: watch::Receiver<Option<Exit>>,
     reaper: Arc<Reaper>,
+    /// Started by a child of ours, whose word on it is not proof that it exists.
+    fostered: bool,
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.fostered && self.try_exit().is_none() {
+            self.reaper.lock().remove(&self.pid);
+        }
+    }
 }
 
 impl Child {
@@ -112,7 +122,33 @@ impl Reaper {
             pid,
             exit,
             reaper: self.clone(),
+            fostered: false,
         })
+    }
+
+    /// Takes on a process that a child of ours has forked and keeps unreaped until it is told
+    /// that its end was noted here. When that child ends, its children become ours, and are
+    /// reaped like all others. `None` for a number that is already known.
+    pub fn foster(self: &Arc<Self>, pid: Pid) -> Option<Child> {
+        let mut children = self.lock();
+        if children.contains_key(&pid) {
+            return None;
+        }
+        let (sender, exit) = watch::channel(None);
+        children.insert(pid, sender);
+        Some(Child {
+            pid,
+            exit,
+            reaper: self.clone(),
+            fostered: true,
+        })
+    }
+
+    /// Notes the end of a fostered process. From here on its number may be reused.
+    pub fn ended(&self, pid: Pid, exit: Exit) {
+        if let Some(sender) = self.lock().remove(&pid) {
+            sender.send_replace(Some(exit));
+        }
     }
 
     fn signal_group(&self, pid: Pid, signal: i32) -> bool {

@@ -1,6 +1,6 @@
 //! Kernels that are lost: said by name, and back by themselves.
 
-use crate::harness::{Agent, of};
+use crate::harness::{Agent, main_text, of};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -92,20 +92,98 @@ async fn a_kernel_that_never_lives_is_not_started_for_ever() {
     );
 }
 
-#[tokio::test]
-async fn a_kernel_that_announces_an_endless_frame_is_lost_and_the_agent_is_not() {
-    let agent = Agent::start().await;
-    let code = "import os, socket, stat, struct, time
+/// Writes these bytes into every socket of the kernel that leads somewhere.
+fn sabotage(bytes: &str) -> String {
+    format!(
+        "import os, socket, stat, struct, time
 for fd in range(3, 200):
     try:
         if stat.S_ISSOCK(os.fstat(fd).st_mode):
             s = socket.socket(fileno=os.dup(fd))
-            if s.family == socket.AF_UNIX and s.getsockname():
-                os.write(fd, b'\\x02' + struct.pack('>Q', 1 << 40) + b'x' * 1000)
+            if s.family == socket.AF_UNIX:
+                os.write(fd, {bytes})
     except OSError:
         pass
-time.sleep(5)";
-    let items = agent.run(code).await;
-    assert_eq!(of(&items, "error")[0]["name"], "UnexpectedEndOfExecution");
-    assert_eq!(agent.value("'back'").await, "back");
+time.sleep(5)"
+    )
+}
+
+#[tokio::test]
+async fn a_kernel_that_announces_an_endless_frame_is_lost_and_the_agent_is_not() {
+    let [forked, unforked] = Agent::both().await;
+    let zmtp = sabotage("b'\\x02' + struct.pack('>Q', 1 << 40) + b'x' * 1000");
+    let wire = sabotage("struct.pack('<BHII', 1, 2, 0xffffffff, 0xffffffff) + b'x' * 1000");
+    for (agent, code) in [(unforked, zmtp), (forked, wire)] {
+        let items = agent.run(&code).await;
+        assert_eq!(of(&items, "error")[0]["name"], "UnexpectedEndOfExecution");
+        assert_eq!(agent.value("'back'").await, "back");
+    }
+}
+
+/// The pid of the process that a kernel was forked by.
+async fn forker(agent: &Agent) -> String {
+    agent.value("import os; os.getppid()").await
+}
+
+#[tokio::test]
+async fn a_lost_warm_process_takes_no_kernel_along_and_is_replaced() {
+    let agent = Agent::start().await;
+    let first = forker(&agent).await;
+    let code = format!("kept = 1; import os, signal; os.kill({first}, signal.SIGKILL)");
+    assert!(of(&agent.run(&code).await, "error").is_empty());
+    // At once a context starts from the beginning; the running one has lost nothing.
+    let context = agent.context().await;
+    let items = agent
+        .execute(json!({"code": "'cold'", "context_id": context}))
+        .await;
+    assert_eq!(main_text(&items.finish().await), "cold");
+    assert_eq!(agent.value("kept").await, "1");
+    // Its kernel is an orphan now, and its end is still seen.
+    let items = agent.run("os._exit(9)").await;
+    assert_eq!(
+        of(&items, "error")[0]["value"],
+        "The kernel ended with exit status 9"
+    );
+    let patience = Instant::now() + Duration::from_secs(60);
+    loop {
+        let (status, text) = agent.ask("POST", "/contexts", br#"{"cwd": "/tmp"}"#).await;
+        assert_eq!(status, 200, "{text}");
+        let id = serde_json::from_str::<serde_json::Value>(&text).unwrap()["id"].clone();
+        let code = "import os; open(f'/proc/{os.getppid()}/cmdline').read()";
+        let items = agent.execute(json!({"code": code, "context_id": id})).await;
+        let parent = main_text(&items.finish().await);
+        let path = format!("/contexts/{}", id.as_str().unwrap());
+        assert_eq!(agent.ask("DELETE", &path, b"").await.0, 200);
+        if parent.contains("--fork-server") {
+            break;
+        }
+        assert!(Instant::now() < patience, "no fork again: {parent}");
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_a_forked_kernel_is_known_exactly() {
+    let agent = Agent::start().await;
+    let parent = forker(&agent).await;
+    for (code, expected) in [
+        (
+            "import os; os._exit(7)",
+            "The kernel ended with exit status 7",
+        ),
+        (
+            "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
+            "The kernel was killed by signal 11 (SIGSEGV)",
+        ),
+    ] {
+        let items = agent.run(code).await;
+        assert_eq!(of(&items, "error")[0]["value"], expected);
+    }
+    // No zombie is left, and the next kernel is a fork of the same process.
+    assert_eq!(forker(&agent).await, parent);
+    let code = format!(
+        "import pathlib
+sum('State:\\tZ' in p.read_text() for p in pathlib.Path('/proc').glob('[0-9]*/status')
+    if f'PPid:\\t{parent}\\n' in p.read_text())"
+    );
+    assert_eq!(agent.value(&code).await, "0");
 }

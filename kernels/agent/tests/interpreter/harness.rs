@@ -49,6 +49,8 @@ fn kernelspec() -> Value {
     let mut spec: Value = serde_json::from_str(&text).unwrap();
     spec["argv"][0] = json!(python);
     spec["argv"][1] = json!(ours.join("launch.py"));
+    spec["metadata"]["soulbox"]["fork_argv"] =
+        json!([python, ours.join("launch.py"), "--fork-server"]);
     spec
 }
 
@@ -56,6 +58,21 @@ impl Agent {
     /// Starts one whose kernel is not ready yet and which nobody has claimed.
     pub async fn warming() -> Self {
         Self::with_spec(kernelspec()).await
+    }
+
+    /// Starts one whose Python kernel is the stock process over ZeroMQ, never a fork.
+    pub async fn unforked() -> Self {
+        let mut spec = kernelspec();
+        spec["metadata"]["soulbox"]["fork_argv"] = json!([]);
+        let agent = Self::with_spec(spec).await;
+        agent.ready().await;
+        agent.claim(json!({"GREETING": "hello"})).await;
+        agent
+    }
+
+    /// One of each kind: what clients see must not differ.
+    pub async fn both() -> [Self; 2] {
+        [Self::start().await, Self::unforked().await]
     }
 
     /// Starts one with another kernelspec for Python.
@@ -70,6 +87,10 @@ impl Agent {
             .stdout(Stdio::from(output))
             .env("SOULBOX_AGENT_KERNELS", kernels.path())
             .env("SOULBOX_AGENT_RUNTIME", kernels.path().join("run"))
+            .env(
+                "SOULBOX_AGENT_EXECUTIONS",
+                kernels.path().join("executions"),
+            )
             .spawn()
             .unwrap();
         ours.set_nonblocking(true).unwrap();

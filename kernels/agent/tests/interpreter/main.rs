@@ -9,5 +9,7 @@ mod contexts;
 mod deaths;
 mod executions;
 mod harness;
+mod objects;
 mod requests;
 mod streams;
+mod transports;

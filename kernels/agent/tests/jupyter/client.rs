@@ -258,8 +258,9 @@ impl Client {
 
     /// Sends code; the id of the request.
     pub async fn execute(&mut self, code: &str) -> String {
+        // An error must not abort what a story has sent meanwhile.
         let content = json!({"code": code, "silent": false, "store_history": true, "allow_stdin": true,
-            "user_expressions": {}, "stop_on_error": true});
+            "user_expressions": {}, "stop_on_error": false});
         self.ask("shell", "execute_request", content).await
     }
 
@@ -296,14 +297,19 @@ impl Client {
 
     /// The next frame that is no ping.
     pub async fn frame(&mut self) -> Option<Raw> {
-        loop {
-            let next = tokio::time::timeout(PATIENCE, self.stream.next());
-            match next.await.expect("a frame in time") {
-                Some(Ok(Raw::Ping(_) | Raw::Pong(_))) => {}
-                Some(Ok(message)) => return Some(message),
-                Some(Err(_)) | None => return None,
+        // One patience for all: pings come for ever.
+        let next = async {
+            loop {
+                match self.stream.next().await {
+                    Some(Ok(Raw::Ping(_) | Raw::Pong(_))) => {}
+                    Some(Ok(message)) => return Some(message),
+                    Some(Err(_)) | None => return None,
+                }
             }
-        }
+        };
+        tokio::time::timeout(PATIENCE, next)
+            .await
+            .expect("a frame in time")
     }
 
     /// The next message.

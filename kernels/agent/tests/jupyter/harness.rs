@@ -58,6 +58,8 @@ impl Agent {
         let mut spec: Value = serde_json::from_str(&text).unwrap();
         spec["argv"][0] = json!(python);
         spec["argv"][1] = json!(ours.join("launch.py"));
+        spec["metadata"]["soulbox"]["fork_argv"] =
+            json!([python, ours.join("launch.py"), "--fork-server"]);
         let kernels = tempfile::tempdir().unwrap();
         std::fs::create_dir(kernels.path().join("python")).unwrap();
         std::fs::write(kernels.path().join("python/kernel.json"), spec.to_string()).unwrap();

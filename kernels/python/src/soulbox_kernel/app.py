@@ -2,7 +2,8 @@
 
 Stock `IPKernelApp` over ZeroMQ with the settings below. With `--warm` it runs sample cells first
 (warmup.py): the sockets are bound by then but nothing is read from them, so that the answer to the
-first `kernel_info_request` means "warm".
+first `kernel_info_request` means "warm". With `--fork-server` there are no sockets at all: the
+warmed process forks kernels that speak over wires (forkserver.py).
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from soulbox_kernel.kernel import SoulboxKernel
 UNSENT_MESSAGES = 64
 #: Taken out of the arguments here; the rest is ipykernel's.
 WARM_FLAG = "--warm"
+#: Alone on the command line: fork kernels on request of the agent, on descriptor 0.
+FORK_FLAG = "--fork-server"
 
 
 class SoulboxKernelApp(IPKernelApp):
@@ -51,6 +54,7 @@ class SoulboxKernelApp(IPKernelApp):
 def configuration() -> Config:
     """What differs from ipykernel's defaults, each with its reason."""
     config = Config()
+    config.Session.packer = "soulbox_kernel.packing.pack"
     config.IPKernelApp.outstream_class = "soulbox_kernel.streams.BoundedStream"
     # A history file would start a thread, and nobody can read it across sandboxes.
     config.HistoryManager.enabled = False
@@ -62,7 +66,14 @@ def configuration() -> Config:
 
 
 def main(arguments: list[str]) -> None:
-    """Runs one kernel until it is shut down."""
+    """Runs one kernel until it is shut down, or forks them until the agent hangs up."""
+    if FORK_FLAG in arguments:
+        from soulbox_kernel import forkserver
+        from soulbox_kernel.wirekernel import WireApp
+
+        sys.argv[1:] = []
+        forkserver.serve(WireApp.instance(config=configuration(), log_level=logging.CRITICAL))
+        sys.exit(0)
     # ipykernel's log lines of lower levels quote whole messages, which hold code and variables.
     app = SoulboxKernelApp.instance(
         config=configuration(), kernel_class=SoulboxKernel, log_level=logging.CRITICAL

@@ -28,3 +28,11 @@ def reseed(entropy: str) -> None:
     if numpy_random is not None:
         words = [int.from_bytes(seed[at : at + 4], "little") for at in range(0, len(seed), 4)]
         numpy_random.seed(words)
+
+
+def reseed_after_fork(entropy: str) -> None:
+    """The same in a process that was just forked; its siblings share one more secret."""
+    reseed(entropy)
+    processes = sys.modules.get("multiprocessing.process")
+    if processes is not None:
+        processes.current_process().authkey = os.urandom(32)

@@ -34,6 +34,7 @@ class Interrupts:
         # Counts cells, so that a repeated interrupt never strikes the next one; None between cells.
         self._cell: int | None = None
         self._cells = 0
+        self._held = Held(self)
 
     def expect(self) -> None:
         """An execution was received and its cell starts soon: remember what arrives till then."""
@@ -48,6 +49,8 @@ class Interrupts:
             yield
             return
         self._taken = False
+        # A user's own handler may have thrown the last cell out of a held region.
+        self._held.depth, self._held.late = 0, False
         self._cells += 1
         self._cell = self._cells
         signal.signal(signal.SIGINT, self._raise)
@@ -84,6 +87,11 @@ class Interrupts:
         finally:
             signal.signal(signal.SIGINT, before)
 
+    @property
+    def running(self) -> bool:
+        """Whether a cell runs, so that an interrupt may strike."""
+        return self._cell is not None
+
     def ask(self) -> Coroutine[Any, Any, None]:
         """Call this before the signal is sent; what it returns then repeats it until it is taken.
 
@@ -102,9 +110,38 @@ class Interrupts:
     def _remember(self, _number: int, _frame: FrameType | None) -> None:
         self._pending = True
 
+    def held(self) -> Held:
+        """Around a few lines that must not be torn apart: an interrupt strikes after them."""
+        return self._held
+
     def _raise(self, number: int, frame: FrameType | None) -> None:
+        if self._held.depth:
+            self._held.late = True
+            return
         self._taken = True
         signal.default_int_handler(number, frame)
+
+
+class Held:
+    """A context manager that is entered often, by the main thread; elsewhere it does nothing."""
+
+    def __init__(self, interrupts: Interrupts) -> None:
+        self._interrupts = interrupts
+        self.depth = 0
+        self.late = False
+
+    def __enter__(self) -> None:
+        if _in_main_thread():
+            self.depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        if not _in_main_thread():
+            return
+        self.depth -= 1
+        if self.late and not self.depth:
+            self.late = False
+            if self._interrupts.running:
+                self._interrupts._raise(signal.SIGINT, None)
 
 
 def _in_main_thread() -> bool:

@@ -22,6 +22,7 @@ from soulbox_kernel.environment import BadEnvironmentError, Environment, checked
 from soulbox_kernel.interrupts import Interrupts
 from soulbox_kernel.shell import SoulboxShell
 from soulbox_kernel.streams import BoundedStream
+from soulbox_kernel.wirestreams import WireStream
 
 #: Asks for variables, a working directory or fresh random state; allowed on shell and control.
 ENVIRONMENT_REQUEST = "soulbox_environment_request"
@@ -110,7 +111,7 @@ class SoulboxKernel(IPythonKernel):
             return self._failed(problem, silent)
         finally:
             for stream in (self._stdout, self._stderr):
-                if isinstance(stream, BoundedStream):
+                if isinstance(stream, BoundedStream | WireStream):
                     stream.drain()
 
     async def interrupt_request(self, stream: Any, ident: Any, parent: Any) -> None:

@@ -50,6 +50,9 @@ CELLS = (
     "import matplotlib.pyplot as plt\nplt.scatter([1, 2], [3, 4])",
 )
 
+#: What a forked kernel runs ahead of its use: it makes the pages its own that every cell writes.
+EXERCISE = CELLS[:2]
+
 #: The last three values, which are empty texts before the first cell.
 LAST_VALUES = ("_", "__", "___")
 #: Attributes of `sys` that an unhandled exception leaves behind.
@@ -58,12 +61,31 @@ LAST_EXCEPTION = ("last_type", "last_value", "last_traceback", "last_exc")
 
 async def warm_up(kernel: SoulboxKernel) -> None:
     """Runs the sample cells through `kernel`'s own message handling and resets it."""
+    await _run(kernel, CELLS)
+
+
+async def exercise(kernel: SoulboxKernel) -> None:
+    """The short form, for a fork of a kernel that is warm already."""
+    await _run(kernel, EXERCISE)
+
+
+def shed_before_fork() -> None:
+    """Gives up what matplotlib would otherwise free in every child, page by page."""
+    fonts = sys.modules.get("matplotlib.font_manager")
+    cached = getattr(fonts, "_get_font", None)
+    if hasattr(cached, "cache_clear"):
+        cached.cache_clear()
+    gc.collect()
+    gc.freeze()
+
+
+async def _run(kernel: SoulboxKernel, cells: tuple[str, ...]) -> None:
     state = random.getstate()
     module = dict(kernel.shell.user_module.__dict__)
     with _muted(kernel), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         await kernel.shell_main(None, _message(kernel, "kernel_info_request", {}))
-        for cell in CELLS:
+        for cell in cells:
             await kernel.shell_main(None, _message(kernel, "execute_request", _execution(cell)))
         # No completion: it loads jedi, which costs a second and memory that most never need.
         inspection = {"code": "print", "cursor_pos": 5, "detail_level": 0}

@@ -79,7 +79,7 @@ pub(crate) fn finish(
         size_bytes,
         built_at: Timestamp::now(),
         interpreter: recipe.interpreter,
-        kernels: None,
+        kernels: Some(recipe.kernels.clone()),
         defaults: recipe.defaults.clone(),
     };
     let unable = |doing| BuildError::io(doing, &workshop.partial);

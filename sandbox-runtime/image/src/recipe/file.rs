@@ -11,6 +11,8 @@ use crate::error::RecipeError;
 
 /// Steps of one recipe. Far more than anybody needs; a bound on what one file can ask for.
 const MOST_STEPS: usize = 100;
+/// The kernel of an interpreter whose recipe names none.
+const DEFAULT_KERNEL: &str = "python";
 /// Permission bits of a file that a recipe writes without saying.
 const FILE_MODE: u32 = 0o644;
 /// Permission bits of a home directory for which a recipe says nothing.
@@ -27,6 +29,8 @@ struct RecipeFile {
     bootstrap: Option<Bootstrap>,
     #[serde(default)]
     interpreter: bool,
+    #[serde(default)]
+    kernels: Option<Vec<String>>,
     #[serde(default)]
     defaults: Defaults,
     #[serde(default)]
@@ -131,6 +135,14 @@ impl RecipeFile {
                 return wrong(format!("defaults.env.{name}"), "not the name of a variable");
             }
         }
+        let kernels = match (self.kernels, self.interpreter) {
+            (Some(kernels), _) => {
+                check_each("kernels", &kernels, is_kernel)?;
+                kernels
+            }
+            (None, true) => vec![DEFAULT_KERNEL.to_owned()],
+            (None, false) => Vec::new(),
+        };
         if self.step.len() > MOST_STEPS {
             return wrong("step", format!("more than {MOST_STEPS} steps"));
         }
@@ -143,6 +155,7 @@ impl RecipeFile {
             summary: self.summary,
             origin,
             interpreter: self.interpreter,
+            kernels,
             defaults: self.defaults,
             steps,
         })
@@ -325,6 +338,13 @@ fn is_login_name(name: &str) -> bool {
 }
 
 /// Debian policy 5.6.1, with an optional `=version`.
+fn is_kernel(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
 fn is_package(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
         && name

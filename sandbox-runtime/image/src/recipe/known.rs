@@ -1,4 +1,4 @@
-//! All recipes of this machine: the two built-in ones, and `<data-dir>/recipes/*.toml`.
+//! All recipes of this machine: the three built-in ones, and `<data-dir>/recipes/*.toml`.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
@@ -12,6 +12,8 @@ const LONGEST_FILE: u64 = 1 << 20;
 
 const BASE: &str = include_str!("../../recipes/base.toml");
 const CODE_INTERPRETER: &str = include_str!("../../recipes/code-interpreter-v1.toml");
+const FULL: &str = include_str!("../../recipes/code-interpreter-full.toml");
+const FULL_LOCK: &str = include_str!("../../recipes/code-interpreter-full.lock");
 const CODE_INTERPRETER_LOCK: &str = include_str!("../../recipes/code-interpreter-v1.lock");
 
 /// Every recipe, parents before their children. Each is complete: its parents are in the list.
@@ -39,11 +41,13 @@ pub fn recipes(data_dir: &Path) -> Result<Vec<Recipe>, RecipeError> {
 fn built_in() -> Result<Vec<(Recipe, String)>, RecipeError> {
     let lock = |name: &str| match name {
         "code-interpreter-v1.lock" => Ok(CODE_INTERPRETER_LOCK.to_owned()),
+        "code-interpreter-full.lock" => Ok(FULL_LOCK.to_owned()),
         _ => Err("not part of this program".to_owned()),
     };
     [
         ("base.toml", BASE),
         ("code-interpreter-v1.toml", CODE_INTERPRETER),
+        ("code-interpreter-full.toml", FULL),
     ]
     .into_iter()
     .map(|(file, text)| {
@@ -134,7 +138,10 @@ mod tests {
             .into_iter()
             .map(|recipe| recipe.name.to_string())
             .collect();
-        assert_eq!(names, ["base", "code-interpreter-v1"]);
+        assert_eq!(
+            names,
+            ["base", "code-interpreter-v1", "code-interpreter-full"]
+        );
     }
 
     #[test]
@@ -145,10 +152,8 @@ mod tests {
         fs::write(directory.join("a.lock"), "a==1 --hash=sha256:00\n").unwrap();
         let text = "name = 'a'\nparent = 'code-interpreter-v1'\n[[step]]\ntitle = 't'\npython = 'a.lock'\n";
         fs::write(directory.join("a.toml"), text).unwrap();
-        assert_eq!(
-            recipes(data.path()).unwrap().last().unwrap().name.as_str(),
-            "a"
-        );
+        let found = recipes(data.path()).unwrap();
+        assert!(found.iter().any(|recipe| recipe.name.as_str() == "a"));
     }
 
     #[test]
