@@ -167,6 +167,7 @@ def stories(tier: str) -> dict[str, Callable[[], Tally]]:
         "tests/tls",
         "tests/attacks",
         "tests/faults",
+        "tests/egress",
     ]
     # What a browser shows does not depend on the tier.
     only_once = [] if tier == TIERS[0] else ["--ignore=tests/jupyter/test_lab.py"]

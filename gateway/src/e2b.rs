@@ -25,7 +25,7 @@ use crate::gateway::App;
 use axum::{
     Router,
     http::{Method, StatusCode, Uri},
-    routing::{delete, get, post},
+    routing::{delete, get, post, put},
 };
 use std::sync::Arc;
 
@@ -53,6 +53,7 @@ pub fn routes() -> Router<Arc<App>> {
             post(sandboxes::connect::connect),
         )
         .route("/sandboxes/{id}/timeout", post(sandboxes::timeout::set))
+        .route("/sandboxes/{id}/network", put(sandboxes::network::update))
         .route(
             "/sandboxes/{id}/refreshes",
             post(sandboxes::timeout::refresh),

@@ -3,7 +3,8 @@
 use super::{failed, logging, misconfigured};
 use crate::config::{Overrides, Settings};
 use clap::Args;
-use soulbox_node::NodeOptions;
+use soulbox_node::{EgressOptions, NodeOptions};
+use soulbox_runtime::network::parse_block;
 use std::{path::PathBuf, process::ExitCode};
 
 const ABOUT: &str = "\
@@ -76,6 +77,14 @@ pub fn node_options(settings: &Settings) -> NodeOptions {
             .clone()
             .unwrap_or_else(|| defaults.pools.clone()),
         max_sandboxes: settings.max_sandboxes,
+        egress: EgressOptions {
+            allow: settings
+                .egress_allow
+                .iter()
+                .filter_map(|text| parse_block(text))
+                .collect(),
+            dns: settings.egress_dns.clone(),
+        },
         ..defaults
     }
 }

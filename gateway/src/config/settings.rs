@@ -7,10 +7,10 @@ use super::{
 };
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use soulbox_runtime::{TemplateName, TierName};
+use soulbox_runtime::{TemplateName, TierName, network::parse_block};
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -22,6 +22,8 @@ const DEFAULT_LIFETIME_HOURS: u32 = 24;
 const DEFAULT_BODY_BYTES: usize = 4 << 20;
 const DEFAULT_SANDBOXES: u32 = 100;
 const DEFAULT_LOG: &str = "info";
+/// Where name servers listen (RFC 1035, section 4.2).
+const DNS_PORT: u16 = 53;
 
 /// What the user said, in one place: nothing is required, nothing is checked yet.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
@@ -81,6 +83,24 @@ pub struct Overrides {
         value_delimiter = ','
     )]
     pub pool: Option<Vec<String>>,
+    /// Block of addresses that are not public and that sandboxes may reach all the same, such
+    /// as 10.1.0.0/16; may be repeated [default: none]
+    #[arg(
+        long,
+        env = "SOULBOX_EGRESS_ALLOW",
+        value_name = "CIDR",
+        value_delimiter = ','
+    )]
+    pub egress_allow: Option<Vec<String>>,
+    /// Name server that sandboxes' connections ask; may be repeated [default: those of
+    /// /etc/resolv.conf]
+    #[arg(
+        long,
+        env = "SOULBOX_EGRESS_DNS",
+        value_name = "ADDRESS[:PORT]",
+        value_delimiter = ','
+    )]
+    pub egress_dns: Option<Vec<String>>,
     /// Path before Jupyter's routes, for a proxy that does not take it off [default: none]
     #[arg(long, env = "SOULBOX_JUPYTER_BASE_PATH", value_name = "PATH")]
     pub jupyter_base_path: Option<String>,
@@ -149,6 +169,10 @@ pub struct Settings {
     pub max_sandboxes: u32,
     /// Warm sandboxes per template; `None` is the node's default.
     pub pools: Option<BTreeMap<TemplateName, u32>>,
+    /// What sandboxes may reach besides the public internet.
+    pub egress_allow: Vec<String>,
+    /// Who knows names for sandboxes.
+    pub egress_dns: Vec<SocketAddr>,
     /// What concerns Jupyter clients only.
     pub jupyter: Jupyter,
     /// Filter of the log.
@@ -212,6 +236,8 @@ impl Settings {
                 .or(file.pool)
                 .map(|list| pools(&list))
                 .transpose()?,
+            egress_allow: blocks(flags.egress_allow.or(file.egress_allow))?,
+            egress_dns: name_servers(flags.egress_dns.or(file.egress_dns))?,
             jupyter: Jupyter {
                 base_path: jupyter::base_path(flags.jupyter_base_path.or(file.jupyter_base_path))?,
                 template: jupyter::template(flags.jupyter_template.or(file.jupyter_template))?,
@@ -325,6 +351,31 @@ fn pools(list: &[String]) -> Result<BTreeMap<TemplateName, u32>, ConfigError> {
         .collect()
 }
 
+fn blocks(list: Option<Vec<String>>) -> Result<Vec<String>, ConfigError> {
+    let list = list.unwrap_or_default();
+    for text in &list {
+        if parse_block(text).is_none() {
+            let reason = format!("expected a block such as 10.1.0.0/16, not `{text}`");
+            return Err(wrong("egress_allow", reason));
+        }
+    }
+    Ok(list)
+}
+
+fn name_servers(list: Option<Vec<String>>) -> Result<Vec<SocketAddr>, ConfigError> {
+    let server = |text: &String| {
+        let with_port = text.parse::<SocketAddr>().ok();
+        let address = || text.parse::<IpAddr>().ok();
+        with_port
+            .or_else(|| address().map(|address| SocketAddr::new(address, DNS_PORT)))
+            .ok_or_else(|| {
+                let reason = format!("expected an address such as 10.0.0.53, not `{text}`");
+                wrong("egress_dns", reason)
+            })
+    };
+    list.unwrap_or_default().iter().map(server).collect()
+}
+
 fn log(text: String) -> Result<String, ConfigError> {
     let parsed = text.parse::<tracing_subscriber::EnvFilter>();
     parsed.map_err(|error| wrong("log", error.to_string()))?;
@@ -350,6 +401,8 @@ mod tests {
             ("max_lifetime_hours = 0", "`max_lifetime_hours`"),
             ("max_body_bytes = -1", "max_body_bytes"),
             ("pool = ['base']", "`pool`"),
+            ("egress_allow = ['10.0.0.0/40']", "`egress_allow`"),
+            ("egress_dns = ['dns.example']", "`egress_dns`"),
             ("domain = 'a b'", "`domain`"),
             ("tls_cert = '/a'", "`tls_key`"),
             ("tls_local = true", "`domain`"),

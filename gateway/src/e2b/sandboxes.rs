@@ -7,5 +7,6 @@ pub mod kill;
 pub mod list;
 pub mod logs;
 pub mod metrics;
+pub mod network;
 mod shown;
 pub mod timeout;

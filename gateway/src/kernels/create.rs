@@ -9,6 +9,7 @@ use super::{
 };
 use crate::sandboxes::{OpenedBy, Sandbox, SandboxError, Wanted};
 use jiff::SignedDuration;
+use soulbox_runtime::Network;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{
     sync::oneshot,
@@ -170,6 +171,7 @@ impl Kernels {
             public_traffic: true,
             opened_by: OpenedBy::Jupyter,
             allow_internet: None,
+            egress: Network::open(),
             network: None,
             repeat: None,
         }

@@ -205,6 +205,12 @@ fn arguments(settings: &Settings, account: Account) -> Vec<String> {
     for (name, count) in settings.pools.iter().flatten() {
         option("pool", format!("{name}={count}"));
     }
+    for block in &settings.egress_allow {
+        option("egress-allow", block.clone());
+    }
+    for server in &settings.egress_dns {
+        option("egress-dns", server.to_string());
+    }
     list
 }
 

@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use soulbox_runtime::{
-    SandboxId,
+    Network, SandboxId,
     api::{
         EndReason, ErrorBody, ErrorCode, LeaseRequest, NodeStatus, Sample, SandboxSpec,
         SandboxStatus,
@@ -95,6 +95,13 @@ impl Control {
         let path = format!("/v1/sandboxes/{id}/lease");
         let request = json(Method::PUT, &path, &LeaseRequest { expires_at });
         self.raw("lease", request, QUICK_DEADLINE).await.map(drop)
+    }
+
+    /// Replaces the rules for what leaves a sandbox. They hold when this returns.
+    pub async fn network(&self, id: &SandboxId, network: &Network) -> Result<(), ControlError> {
+        let path = format!("/v1/sandboxes/{id}/network");
+        let request = json(Method::PUT, &path, network);
+        self.raw("network", request, QUICK_DEADLINE).await.map(drop)
     }
 
     /// Every live sandbox, and the dead ones that the node remembers.

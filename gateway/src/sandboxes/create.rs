@@ -7,7 +7,7 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use soulbox_runtime::{
-    SandboxId, TemplateName,
+    Network, SandboxId, TemplateName,
     api::{EndReason, ErrorCode, SandboxSpec, SandboxStatus},
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -37,6 +37,8 @@ pub struct Wanted {
     pub allow_internet: Option<bool>,
     /// Its network settings, to be shown again.
     pub network: Option<serde_json::Value>,
+    /// What these say about connections out of it.
+    pub egress: Network,
     /// Set when the request may be a repetition.
     pub repeat: Option<RepeatKey>,
 }
@@ -123,6 +125,7 @@ impl Sandboxes {
             template: wanted.template.clone(),
             tier: None,
             env: wanted.env.clone(),
+            network: wanted.egress.clone(),
             expires_at: Timestamp::now() + wanted.lifetime,
         };
         let status = match self.node.create(&spec).await {

@@ -27,8 +27,18 @@ pub struct Sandbox {
     pub diary: Diary,
     /// Held while the end is being moved, so that store and node see moves in one order.
     pub(super) moving: tokio::sync::Mutex<()>,
+    settings: Mutex<NetworkSettings>,
     phase: Mutex<Phase>,
     streams: Arc<Semaphore>,
+}
+
+/// What the client last said about its network, to be shown again.
+#[derive(Debug, Clone)]
+pub struct NetworkSettings {
+    /// Internet access as a whole.
+    pub allow_internet: Option<bool>,
+    /// Everything else, in the client's words.
+    pub network: Option<serde_json::Value>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +52,10 @@ impl Sandbox {
     pub(super) fn new(record: Record, end_at: Timestamp, node_socket: PathBuf) -> Self {
         Self {
             link: AgentLink::new(node_socket, record.id.clone()),
+            settings: Mutex::new(NetworkSettings {
+                allow_internet: record.allow_internet,
+                network: record.network.clone(),
+            }),
             record,
             cut: CancellationToken::new(),
             diary: Diary::default(),
@@ -61,6 +75,16 @@ impl Sandbox {
         match self.phase() {
             Phase::Running { end_at } | Phase::Ending { end_at } => end_at,
         }
+    }
+
+    /// Its network settings as they are now.
+    pub fn network_settings(&self) -> NetworkSettings {
+        self.settings.lock().expect("no holder panics").clone()
+    }
+
+    /// Keeps new network settings.
+    pub(super) fn set_network_settings(&self, settings: NetworkSettings) {
+        *self.settings.lock().expect("no holder panics") = settings;
     }
 
     /// A place for one more request, if there is one.

@@ -1,4 +1,5 @@
-//! What was agreed about a sandbox when it was made. Never changes; only its end does.
+//! What was agreed about a sandbox when it was made. Its end and its network settings change
+//! later; the latter are kept here in the store, and in [`super::live`] while it runs.
 
 use crate::auth::Secret;
 use jiff::Timestamp;
@@ -43,7 +44,7 @@ pub struct Record {
     /// Who asked for it.
     #[serde(default)]
     pub opened_by: OpenedBy,
-    /// What the client said about internet access; there is none in this version.
+    /// What the client said about internet access.
     pub allow_internet: Option<bool>,
     /// The client's network settings, to be shown again.
     pub network: Option<serde_json::Value>,

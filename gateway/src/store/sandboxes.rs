@@ -58,6 +58,19 @@ impl Store {
         .await
     }
 
+    /// Replaces what was agreed about a live sandbox.
+    pub async fn update_record(&self, record: Record) -> Result<(), StoreError> {
+        self.run(move |connection| {
+            connection
+                .prepare_cached(
+                    "UPDATE sandboxes SET record = ?2 WHERE id = ?1 AND died_at IS NULL",
+                )?
+                .execute(params![record.id.as_str(), written(&record)])?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Writes down deaths, all or none. The first death of a sandbox stays.
     pub async fn bury(&self, deaths: Vec<SavedDeath>) -> Result<(), StoreError> {
         self.run(move |connection| {

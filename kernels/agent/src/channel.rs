@@ -20,8 +20,9 @@ const STREAM_WINDOW: u32 = 1 << 20;
 /// stalled stream stop the others. Streams are bounded by themselves.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 
-/// Requests at a time. Each costs a task and its window.
-const MAX_STREAMS: u32 = 2560;
+/// Requests at a time: those of clients, tunnels to ports, connections to the outside, and
+/// some for control. Each costs a task and its window.
+const MAX_STREAMS: u32 = 2816;
 
 /// Bytes of one frame that we accept. Large frames save work for file transfers.
 const MAX_FRAME: u32 = 64 << 10;

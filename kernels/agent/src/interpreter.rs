@@ -82,6 +82,11 @@ impl Interpreter {
     /// Hands the claim's variables to kernels that already run. Called after `Sandbox::claim`.
     pub async fn claim(&self, claim: &Claim) {
         let entropy = Some(claim.entropy.clone()).filter(|entropy| !entropy.is_empty());
+        self.renew(entropy).await;
+    }
+
+    /// Hands the sandbox's variables, as they are now, to kernels that already run.
+    pub async fn renew(&self, entropy: Option<String>) {
         let contexts = self.contexts.all();
         join_all(
             contexts

@@ -8,6 +8,7 @@
 mod channel;
 mod connect;
 mod control;
+mod egress;
 mod envd;
 mod execution;
 mod filesystem;

@@ -27,6 +27,10 @@ pub async fn tunnel(request: Request<Body>) -> Response<Body> {
     let Some(port) = port.filter(|port| *port > 0) else {
         return answer(StatusCode::BAD_REQUEST);
     };
+    // A stranger who may reach a port of the sandbox must not go on from there to the world.
+    if port == soulbox_protocol::egress::PORT {
+        return answer(StatusCode::BAD_GATEWAY);
+    }
     let Ok(Some(mut server)) = tokio::time::timeout(CONNECT, connect(port)).await else {
         return answer(StatusCode::BAD_GATEWAY);
     };

@@ -4,9 +4,10 @@
 //! kernels already run. The whole identity is replaced at a time: a reader holds an `Arc` of
 //! one state and never sees half of a claim.
 
+use crate::egress::variables;
 use soulbox_protocol::control::{Claim, Limits};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 /// User of requests that name none, until the claim says otherwise.
@@ -31,6 +32,9 @@ pub struct Identity {
 impl From<&Claim> for Identity {
     fn from(claim: &Claim) -> Self {
         let mut env = claim.env.clone();
+        if claim.egress {
+            variables::add(&mut env);
+        }
         // Not to be overridden by a client (section 4.3), so they come last.
         env.insert("E2B_SANDBOX".into(), "true".into());
         env.insert("E2B_SANDBOX_ID".into(), claim.sandbox_id.clone());
@@ -48,6 +52,7 @@ impl From<&Claim> for Identity {
 /// The sandbox that this agent is the first process of. Shared by all planes.
 pub struct Sandbox {
     identity: watch::Sender<Arc<Identity>>,
+    claimed: Mutex<Option<Claim>>,
 }
 
 impl Sandbox {
@@ -59,6 +64,7 @@ impl Sandbox {
         };
         Self {
             identity: watch::Sender::new(Arc::new(identity)),
+            claimed: Mutex::default(),
         }
     }
 
@@ -70,7 +76,19 @@ impl Sandbox {
     /// Makes the sandbox somebody's. A second claim replaces the first: after a restore the
     /// same sandbox lives on under another id.
     pub fn claim(&self, claim: &Claim) {
+        let mut claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner);
         self.identity.send_replace(Arc::new(Identity::from(claim)));
+        *claimed = Some(claim.clone());
+    }
+
+    /// Sets or removes the variables that tell of the way out. Nothing before a claim.
+    pub fn switch_egress(&self, on: bool) {
+        let mut claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(claim) = claimed.as_mut() {
+            claim.egress = on;
+            self.identity
+                .send_replace(Arc::new(Identity::from(&*claim)));
+        }
     }
 
     /// Wakes at every claim, for those who must hand the variables on.
@@ -103,10 +121,16 @@ mod tests {
             default_workdir: None,
             entropy: String::new(),
             limits: None,
+            egress: false,
         });
         let identity = sandbox.identity();
         assert_eq!(identity.env["E2B_SANDBOX_ID"], "iabc");
         assert_eq!(identity.env["E2B_SANDBOX"], "true");
         assert_eq!(identity.env["A"], "1");
+        assert_eq!(identity.env.len(), 4);
+        sandbox.switch_egress(true);
+        assert!(sandbox.identity().env.contains_key("https_proxy"));
+        sandbox.switch_egress(false);
+        assert_eq!(sandbox.identity(), identity);
     }
 }

@@ -53,6 +53,9 @@ pub struct Claim {
     /// What the sandbox may use, for its metrics: inside it the system shows the machine's.
     #[serde(default)]
     pub limits: Option<Limits>,
+    /// Whether connections may leave the sandbox, see [`crate::egress`].
+    #[serde(default)]
+    pub egress: bool,
 }
 
 /// The bounds of a sandbox, as far as they can be seen from inside.

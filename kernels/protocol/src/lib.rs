@@ -2,4 +2,5 @@
 #![forbid(unsafe_code)]
 
 pub mod control;
+pub mod egress;
 pub mod execution;

@@ -14,7 +14,10 @@ use hyper::{
     upgrade::Upgraded,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use soulbox_protocol::control::{AUTHORITY, Claim, Hardship, Health};
+use soulbox_protocol::{
+    control::{AUTHORITY, Claim, Hardship, Health},
+    egress::{ACCEPT_PATH, SWITCH_PATH, Switch},
+};
 use soulbox_runtime::{
     Channel,
     api::{CLIENT_STREAMS, TUNNELS},
@@ -153,6 +156,18 @@ impl AgentClient {
         Ok(())
     }
 
+    /// Tells the agent whether there is a way out.
+    ///
+    /// # Errors
+    /// When no proper answer came within `timeout`.
+    pub async fn switch_egress(&self, on: bool, timeout: Duration) -> Result<(), AgentError> {
+        let body = serde_json::to_vec(&Switch { on })
+            .map_err(|error| AgentError::Answer(error.to_string()))?;
+        self.control(Method::PUT, SWITCH_PATH, body.into(), timeout)
+            .await?;
+        Ok(())
+    }
+
     /// `GET /questions` of the control plane: a frame for each time that the agent wants to know
     /// what was counted. What the frames say is not looked at.
     ///
@@ -184,6 +199,19 @@ impl AgentClient {
         self.control(Method::POST, "/hardship", body.into(), timeout)
             .await?;
         Ok(())
+    }
+
+    /// Holds a way out open until the agent takes it; its answer names a destination.
+    ///
+    /// # Errors
+    /// When the channel is gone or the agent refuses it.
+    pub async fn offer_exit(&self, body: OutBody) -> Result<Response<Incoming>, AgentError> {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(format!("http://{AUTHORITY}{ACCEPT_PATH}"))
+            .body(body)
+            .map_err(|error| AgentError::Answer(error.to_string()))?;
+        self.send(request).await
     }
 
     /// Carries a client's request. The permit must live as long as the answer's body.

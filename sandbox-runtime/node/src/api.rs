@@ -7,6 +7,7 @@
 //! | `GET /v1/sandboxes`, `GET /v1/sandboxes/{id}` | what is known of them |
 //! | `DELETE /v1/sandboxes/{id}?reason=` | end one; unreachable when this answers |
 //! | `PUT /v1/sandboxes/{id}/lease` | move its end |
+//! | `PUT /v1/sandboxes/{id}/network` | replace the rules for what leaves it |
 //! | `GET /v1/sandboxes/{id}/usage` | what it uses now |
 //! | `GET /v1/sandboxes/{id}/metrics?start=&end=` | what it used over its life |
 //! | `ANY /v1/sandboxes/{id}/agent/{plane}/…` | ask its agent |

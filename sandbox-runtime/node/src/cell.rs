@@ -1,6 +1,6 @@
 //! A cell that has started: its handle, the way to its agent, and what must be given back.
 
-use crate::{agent::AgentClient, host_ids::IdRange, pool::PoolKey, sampler::Meter};
+use crate::{agent::AgentClient, egress::Gate, host_ids::IdRange, pool::PoolKey, sampler::Meter};
 use soulbox_runtime::{Cell, CellId, Limits};
 
 /// A started cell. Whoever drops it must have ended it before.
@@ -17,6 +17,8 @@ pub struct LiveCell {
     pub handle: Box<dyn Cell>,
     /// The way in.
     pub agent: AgentClient,
+    /// The way out.
+    pub gate: Gate,
     /// What it used since it was handed over.
     pub meter: Meter,
     /// The host ids that its users have; free again when this is dropped.

@@ -162,6 +162,7 @@ async fn hand_over(
     template: &Template,
     cancel: &CancellationToken,
 ) -> Result<(), String> {
+    live.gate.set(spec.network.clone());
     let mut env = template.env.clone();
     env.extend(spec.env.clone());
     let claim = Claim {
@@ -176,6 +177,7 @@ async fn hand_over(
             cpu_millis: template.limits.cpu_millis,
             disk_bytes: template.limits.disk_bytes(),
         }),
+        egress: !spec.network.is_off(),
     };
     tokio::select! {
         claimed = live.agent.claim(&claim, CLAIM_TIMEOUT) => claimed.map_err(|error| error.to_string()),

@@ -16,6 +16,7 @@ mod cell;
 mod create;
 mod death_cause;
 mod doctor;
+mod egress;
 mod error;
 mod guest_files;
 mod hardship;
@@ -43,6 +44,7 @@ mod watch;
 mod zombies;
 
 pub use doctor::{DoctorReport, doctor};
+pub use egress::EgressOptions;
 pub use error::NodeError;
 pub use options::{FIRST_HOST_ID, NodeOptions};
 pub use run::run;

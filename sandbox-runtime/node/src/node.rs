@@ -1,7 +1,7 @@
 //! Everything that the parts of a running node share, and the one way in which a cell ends.
 
 use crate::{
-    cell::LiveCell, death_cause, guest_files, host_ids::HostIds, journal::Journal,
+    cell::LiveCell, death_cause, egress::Dialler, guest_files, host_ids::HostIds, journal::Journal,
     options::NodeOptions, registry::Registry, templates::Templates, tiers::Tiers,
 };
 use soulbox_runtime::{CellId, Death, Evidence, Reason, SandboxId};
@@ -38,6 +38,8 @@ pub struct Node {
     pub tiers: Tiers,
     /// What to start from.
     pub templates: Templates,
+    /// Connects for sandboxes.
+    pub dialler: Arc<Dialler>,
     /// What a later node must know.
     pub journal: Journal,
     /// Users of cells on the host.

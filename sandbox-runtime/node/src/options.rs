@@ -1,6 +1,7 @@
 //! What the owner of a machine can set. The command line and the configuration file
 //! are the gateway crate's; here are the values, their units and their defaults.
 
+use crate::egress::EgressOptions;
 use sha2::{Digest, Sha256};
 use soulbox_gvisor::Platform;
 use soulbox_runtime::{TemplateName, TierName};
@@ -60,6 +61,8 @@ pub struct NodeOptions {
     pub lease_grace: Duration,
     /// An attached node that serves nobody for so long ends itself.
     pub idle_shutdown: Duration,
+    /// What sandboxes may reach besides the public internet, and who knows its names.
+    pub egress: EgressOptions,
 }
 
 impl NodeOptions {
@@ -88,6 +91,7 @@ impl NodeOptions {
             start_timeout: Duration::from_secs(60),
             lease_grace: Duration::from_secs(10),
             idle_shutdown: Duration::from_secs(600),
+            egress: EgressOptions::default(),
             data_dir,
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::{
     api::server,
+    egress::Dialler,
     error::NodeError,
     guest_files,
     host_ids::HostIds,
@@ -71,6 +72,7 @@ async fn live(options: NodeOptions, agent: &std::path::Path) -> Result<(), NodeE
         registry: Registry::new(options.max_sandboxes),
         tiers,
         templates: Templates::new(&options),
+        dialler: Arc::new(Dialler::new(&options.egress)),
         journal,
         host_ids: HostIds::new(options.first_host_id),
         guest_files,

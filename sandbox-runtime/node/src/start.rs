@@ -6,6 +6,7 @@
 use crate::{
     agent::AgentClient,
     cell::LiveCell,
+    egress::{self, Gate},
     error::NotReady,
     journal::Entry,
     memory,
@@ -68,7 +69,11 @@ async fn try_start(node: &Arc<Node>, key: &PoolKey) -> Result<Arc<LiveCell>, Not
         Err(Started::Unknown(error)) => return Err(error),
     };
     match wait_ready(node, &live, template.interpreter, deadline).await {
-        Ok(()) => Ok(live),
+        Ok(()) => {
+            let (agent, gate) = (live.agent.clone(), live.gate.clone());
+            tokio::spawn(egress::keep(agent, gate, node.dialler.clone()));
+            Ok(live)
+        }
         Err(error) => {
             tell_end(&live.id, &*live.handle).await;
             node.dispose(live);
@@ -150,6 +155,7 @@ async fn start_cell(
             limits: template.limits,
             handle,
             agent,
+            gate: Gate::closed(),
             meter: Meter::default(),
             _ids: ids,
         })),

@@ -3,7 +3,7 @@
 //! The routes (all under `/v1`) are listed in the node crate. Unknown fields are
 //! refused in requests, so that a typing error is told and not ignored.
 
-use crate::{Death, Limits, SandboxId, TemplateName, TierName, TierStatus};
+use crate::{Death, Limits, Network, SandboxId, TemplateName, TierName, TierStatus};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -42,6 +42,9 @@ pub struct SandboxSpec {
     /// Variables of the whole sandbox.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// What may leave it; nothing when this is absent.
+    #[serde(default)]
+    pub network: Network,
     /// The node kills the sandbox itself some time after this, should no gateway have done so.
     pub expires_at: Timestamp,
 }

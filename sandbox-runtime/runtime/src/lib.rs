@@ -11,11 +11,13 @@ pub mod death;
 pub mod id;
 pub mod life;
 pub mod limits;
+pub mod network;
 pub mod tier;
 
 pub use death::{Death, Evidence, Reason};
 pub use id::{CellId, InvalidId, SandboxId, TemplateName};
 pub use limits::Limits;
+pub use network::Network;
 pub use tier::{
     Cell, CellEnd, CellSpec, Channel, StartError, StartedCell, Tier, TierName, TierStatus,
 };

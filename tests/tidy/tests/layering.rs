@@ -12,7 +12,8 @@ use toml::Table;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("soulbox-protocol", &[]),
     ("soulbox-runtime", &["soulbox-protocol"]),
-    ("soulbox-agent", &["soulbox-protocol"]),
+    ("soulbox-carrier", &[]),
+    ("soulbox-agent", &["soulbox-carrier", "soulbox-protocol"]),
     ("soulbox-image", &["soulbox-runtime"]),
     ("soulbox-host", &["soulbox-runtime"]),
     ("soulbox-gvisor", &["soulbox-host", "soulbox-runtime"]),
@@ -20,6 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "soulbox-node",
         &[
+            "soulbox-carrier",
             "soulbox-gvisor",
             "soulbox-host",
             "soulbox-image",

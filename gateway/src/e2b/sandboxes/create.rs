@@ -2,7 +2,7 @@
 //!
 //! What this version cannot do is refused with a sentence, never silently ignored.
 
-use super::shown::Created;
+use super::{network, shown::Created};
 use crate::{
     dataplane,
     e2b::{
@@ -130,6 +130,7 @@ fn wanted(asked: NewSandbox, secure: bool, default_seconds: i64) -> Result<Wante
         ));
     }
     check_mask(asked.network.as_ref())?;
+    let egress = network::read(asked.network.as_ref(), asked.allow_internet_access)?;
     let metadata = asked.metadata.unwrap_or_default();
     bound("metadata", &metadata, METADATA_BYTES)?;
     let env = asked.env_vars.unwrap_or_default();
@@ -145,6 +146,7 @@ fn wanted(asked: NewSandbox, secure: bool, default_seconds: i64) -> Result<Wante
         opened_by: OpenedBy::E2b,
         allow_internet: asked.allow_internet_access,
         network: asked.network,
+        egress,
         repeat: None,
     })
 }
@@ -168,18 +170,6 @@ fn refuse_what_is_not_there(asked: &NewSandbox) -> Result<(), ApiError> {
     }
     if asked.iam.is_some() {
         return Err(ApiError::bad("iam tokens are not supported on this server"));
-    }
-    let network = |field: &str| {
-        let settings = asked.network.as_ref();
-        settings
-            .and_then(|all| all.get(field))
-            .is_some_and(|value| !value.is_null())
-    };
-    for field in ["egressProxy", "rules"] {
-        if network(field) {
-            let message = format!("network.{field} is not supported on this server");
-            return Err(ApiError::bad(message));
-        }
     }
     Ok(())
 }

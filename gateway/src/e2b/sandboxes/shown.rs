@@ -120,12 +120,13 @@ impl Detail {
     /// A running sandbox.
     pub fn new(sandbox: &Sandbox, domain: Option<&str>) -> Self {
         let record = &sandbox.record;
+        let network = sandbox.network_settings();
         Self {
             listed: Listed::new(sandbox),
             envd_access_token: record.envd_token.clone(),
-            allow_internet_access: record.allow_internet,
+            allow_internet_access: network.allow_internet,
             domain: domain.map(ToOwned::to_owned),
-            network: record.network.clone(),
+            network: network.network,
             lifecycle: Lifecycle {
                 auto_resume: false,
                 on_timeout: "kill",

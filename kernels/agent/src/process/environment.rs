@@ -41,6 +41,8 @@ pub fn variables(
     ]
     .into();
     variables.extend(identity.env.clone());
+    let request = request.into_iter().collect();
+    crate::egress::variables::give_way(&mut variables, &request);
     variables.extend(request);
     variables
 }

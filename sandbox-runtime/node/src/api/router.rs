@@ -54,6 +54,9 @@ async fn route(node: &Arc<Node>, request: Request<Incoming>) -> Answer {
         (&Method::PUT, (Some("sandboxes"), Some(id), Some("lease"), None)) => {
             sandboxes::lease(node, &sandbox(id)?, request).await
         }
+        (&Method::PUT, (Some("sandboxes"), Some(id), Some("network"), None)) => {
+            sandboxes::network(node, &sandbox(id)?, request).await
+        }
         (&Method::GET, (Some("sandboxes"), Some(id), Some("usage"), None)) => {
             sandboxes::usage(node, &sandbox(id)?)
         }

@@ -9,10 +9,14 @@ use crate::{
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use soulbox_runtime::{
-    Reason, SandboxId,
+    Network, Reason, SandboxId,
     api::{EndReason, ErrorCode, LeaseRequest, NodeStatus, SandboxSpec, TemplateStatus},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+use tracing::warn;
+
+/// The agent hands new variables to kernels meanwhile. Below what gateways wait.
+const SWITCH_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// `GET /v1/node`.
 pub fn node_status(node: &Node) -> Answer {
@@ -118,6 +122,21 @@ pub async fn lease(node: &Node, sandbox: &SandboxId, request: Request<Incoming>)
         .extend(sandbox, lease.expires_at)
         .ok_or_else(unknown)?;
     answer::json(StatusCode::OK, &status)
+}
+
+/// `PUT /v1/sandboxes/{id}/network`. The rules hold when this answers, and connections that
+/// they forbid are being cut.
+pub async fn network(node: &Node, sandbox: &SandboxId, request: Request<Incoming>) -> Answer {
+    let network: Network = answer::read(request).await?;
+    let live = node.registry.running(sandbox).ok_or_else(unknown)?;
+    let on = !network.is_off();
+    if live.gate.set(network) != on
+        && let Err(error) = live.agent.switch_egress(on, SWITCH_TIMEOUT).await
+    {
+        // Only what programs are told hangs on it, not what they may do.
+        warn!(%sandbox, %error, "an agent did not take the change of its way out");
+    }
+    answer::empty(StatusCode::NO_CONTENT)
 }
 
 fn unknown() -> Refusal {
