@@ -5,8 +5,9 @@
     tests/run.py lint rust       only these parts
     tests/run.py stories         only the stories, on both tiers
 
-Cheap checks come first. A part that fails does not stop the ones after it. The exit status is 0
-only when nothing failed and every part ran.
+Cheap checks come first. The stories of the tiers are told side by side, since they mostly wait for
+one another's processes; each line then names its tier. A part that fails does not stop the ones
+after it. The exit status is 0 only when nothing failed and every part ran.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -27,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CACHE = Path(os.environ.get("SOULBOX_CACHE", Path.home() / ".cache/soulbox"))
 TOOLS = CACHE / "venvs/tools/bin"
 TIERS = os.environ.get("SOULBOX_ISOLATION", "gvisor namespace").split()
-# The whole of one tier's stories, on two busy cores. Beyond it something hangs.
+# One step of a tier's stories, on two busy cores. Beyond it something hangs.
 STORIES_SECONDS = 1500
 # Sandboxes need root; the compilers do not, and their output stays the user's own.
 KEPT = "PATH,HOME,SOULBOX_CACHE,SOULBOX_IMAGES,SOULBOX_BIN,SOULBOX_ISOLATION,PYTHONDONTWRITEBYTECODE"
@@ -48,23 +51,48 @@ class Tally:
         self.skipped += other.skipped
 
 
-def run(command: list[str], *, capture: bool = False, seconds: float | None = None, **environment: str):
-    """Runs a command in the clone, its output shown as it comes unless it is to be read."""
+def environment(**more: str) -> dict[str, str]:
+    # Whatever runs as root must not leave compiled files in somebody's clone.
+    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **more}
+
+
+def read(command: list[str], **more: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command in the clone whose output is to be read."""
     return subprocess.run(
         command,
         cwd=ROOT,
-        # Whatever runs as root must not leave compiled files in somebody's clone.
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment},
+        env=environment(**more),
         text=True,
-        stdout=subprocess.PIPE if capture else None,
-        stderr=subprocess.STDOUT if capture else None,
-        timeout=seconds,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
+
+
+def show(command: list[str], lane: str, seconds: float, **more: str) -> int:
+    """Runs a command in the clone, its lines shown as they come with the lane's name before them."""
+    running = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment(**more),
+        text=True,
+        errors="replace",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    late = threading.Timer(seconds, running.kill)
+    late.start()
+    with running:
+        for line in running.stdout or ():
+            print(f"{lane:>9} | {line.rstrip()}", flush=True)
+    if not late.is_alive():
+        print(f"{lane:>9} | the stories did not end within {seconds} s", flush=True)
+    late.cancel()
+    return running.returncode
 
 
 def check(*command: str) -> Tally:
     """A check that is one pass or one failure."""
-    done = run(list(command), capture=True)
+    done = read(list(command))
     if done.returncode:
         print(done.stdout)
     return Tally(passed=int(done.returncode == 0), failed=int(done.returncode != 0))
@@ -93,7 +121,7 @@ def rust() -> Tally:
     command = ["cargo", "nextest", "run"] if nextest else ["cargo", "test", "--no-fail-fast"]
     # The agent's stories start real kernels, of this Python.
     kernels = str(CACHE / "venvs/kernel/bin/python")
-    done = run([*command, "--workspace", JOBS], capture=True, SOULBOX_TEST_PYTHON=kernels)
+    done = read([*command, "--workspace", JOBS], SOULBOX_TEST_PYTHON=kernels)
     total = Tally()
     if nextest:
         if found := re.search(r"(\d+) passed", done.stdout):
@@ -120,7 +148,7 @@ def kernel_units() -> Tally:
         "kernels/python",
     ]
     command += ["--", "python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no"]
-    done = run(command, capture=True)
+    done = read(command)
     passed, failed = (
         re.search(r"(\d+) passed", done.stdout),
         re.search(r"(\d+) (?:failed|error)", done.stdout),
@@ -139,11 +167,7 @@ def pytest(generation: str, tier: str, *paths: str) -> Tally:
         python = str(CACHE / f"venvs/{generation}/bin/python")
         command = [*AS_ROOT, python, "-m", "pytest", "-c", "tests/pytest.ini"]
         command += [f"--junitxml={report}", "-p", "no:cacheprovider", *paths]
-        try:
-            code = run(command, seconds=STORIES_SECONDS, SOULBOX_ISOLATION=tier).returncode
-        except subprocess.TimeoutExpired:
-            print(f"    the stories did not end within {STORIES_SECONDS} s")
-            return Tally(failed=1)
+        code = show(command, tier, STORIES_SECONDS, SOULBOX_ISOLATION=tier)
         if not report.exists():
             return Tally(failed=1)
         suite = ElementTree.parse(report).getroot().find("testsuite")
@@ -196,6 +220,8 @@ PARTS: dict[str, dict[str, Callable[[], Tally]]] = {
     "kernels": {"unit tests of the Python kernel": kernel_units},
     "stories": {name: part for tier in TIERS for name, part in stories(tier).items()},
 }
+# The part whose steps run side by side, one lane for each tier.
+SIDE_BY_SIDE = "stories"
 
 
 def main(wanted: list[str]) -> int:
@@ -203,18 +229,32 @@ def main(wanted: list[str]) -> int:
     if unknown:
         print(f"unknown part: {', '.join(unknown)} (there are: {', '.join(PARTS)})", file=sys.stderr)
         return 2
-    steps = [step for part in wanted or PARTS for step in PARTS[part].items()]
-    total, failures = Tally(), []
-    for number, (name, step) in enumerate(steps, 1):
-        print(f"[{number}/{len(steps)}] {name}", flush=True)
-        begun = time.monotonic()
-        tally = step()
-        total.add(tally)
-        if tally.failed:
-            failures.append(name)
-        print(
-            f"    {tally.passed} passed, {tally.failed} failed, {time.monotonic() - begun:.0f} s", flush=True
-        )
+    parts = wanted or list(PARTS)
+    count, number = sum(len(PARTS[part]) for part in parts), iter(range(1, 1000))
+    total, failures, counting = Tally(), [], threading.Lock()
+
+    def walk(steps: list[tuple[str, Callable[[], Tally]]]) -> None:
+        for name, step in steps:
+            at = f"[{next(number)}/{count}] {name}"
+            print(at, flush=True)
+            begun = time.monotonic()
+            tally = step()
+            with counting:
+                total.add(tally)
+                if tally.failed:
+                    failures.append(name)
+            took = time.monotonic() - begun
+            print(f"{at}: {tally.passed} passed, {tally.failed} failed, {took:.0f} s", flush=True)
+
+    for part in parts:
+        steps = list(PARTS[part].items())
+        if part != SIDE_BY_SIDE:
+            walk(steps)
+            continue
+        lanes = [[step for step in steps if step[0].startswith(f"{tier}:")] for tier in TIERS]
+        with ThreadPoolExecutor(len(lanes)) as pool:
+            # A lane that breaks down must be heard.
+            list(pool.map(walk, lanes))
     for name in failures:
         print(f"failed: {name}")
     if total.skipped:
