@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from typing import Any
 
 # A shell answers in milliseconds; a busy machine may take this long.
 PATIENCE_SECONDS = 60
+# After this a person presses the key once more.
+AGAIN_SECONDS = 2
 
 
 class Screen:
@@ -35,11 +38,26 @@ class Screen:
     def type(self, text: str) -> None:
         self.sandbox.pty.send_stdin(self.handle.pid, text.encode())
 
+    def type_until(self, keys: str, pattern: str) -> str:
+        """Types keys that may be missed, again and again, until the pattern is there."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            self.type(keys)
+            if found := self._found(pattern, AGAIN_SECONDS):
+                return found
+        raise AssertionError(f"no {pattern!r} in {self._text!r}")
+
     def shows(self, pattern: str) -> str:
         """Waits for a pattern after what earlier waits have found, and gives what matched."""
+        found = self._found(pattern, PATIENCE_SECONDS)
+        assert found is not None, f"no {pattern!r} in {self._text!r}"
+        return found
+
+    def _found(self, pattern: str, seconds: float) -> str | None:
         with self._changed:
-            found = self._changed.wait_for(lambda: re.search(pattern, self._text), PATIENCE_SECONDS)
-            assert found, f"no {pattern!r} in {self._text!r}"
+            found = self._changed.wait_for(lambda: re.search(pattern, self._text), seconds)
+            if not found:
+                return None
             self._text = self._text[found.end() :]
             return found.group(0)
 

@@ -12,6 +12,7 @@ from e2b import PtySize
 from e2b_code_interpreter import CommandExitException, NotFoundException, Sandbox, SandboxException
 from harness.screen import Screen
 
+PROMPT = r"\$ "
 SMALL, LARGE = PtySize(rows=24, cols=80), PtySize(rows=31, cols=101)
 
 
@@ -64,8 +65,8 @@ def test_a_program_that_runs_sees_the_new_size(sandbox, terminal):
     screen.type("less -X /etc/services\n")
     screen.shows("/etc/services")
     sandbox.pty.resize(screen.handle.pid, LARGE)
-    screen.type("G")
-    screen.shows(r"\(END\)")
+    # `less` drops what is typed while it takes up the new size.
+    screen.type_until("G", r"\(END\)")
     screen.type("q")
     screen.type("trap 'echo \"<$(stty size)>\"' WINCH; echo ready-$((1+1))\n")
     screen.shows("ready-2")
@@ -80,9 +81,12 @@ def test_keys_are_signals(terminal):
         screen.type("sh -c 'echo go-$((1+1)); exec sleep 1000'\n")
         screen.shows("go-2")
         screen.type(key)
+        # Such a key takes what was typed after it along, as on any terminal.
+        screen.shows(PROMPT)
         screen.type("echo ended-$?\n")
         screen.shows(f"ended-{status}")
-    screen.type("cat; echo end-$((1+1))\n")
+    screen.type("sh -c 'echo go-$((1+1)); exec cat'; echo end-$((1+1))\n")
+    screen.shows("go-2")
     screen.type("\x04")
     screen.shows("end-2")
 
@@ -94,6 +98,8 @@ def test_sudo_has_a_terminal_that_knows_its_size(sandbox, terminal):
     sandbox.pty.resize(screen.handle.pid, LARGE)
     screen.shows("31 101")
     screen.type("\x03")
+    # What is typed while `sudo` runs is its command's, to the last moment.
+    screen.shows(PROMPT)
     screen.type("echo out-$((1+1))\n")
     screen.shows("out-2")
 
