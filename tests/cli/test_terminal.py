@@ -100,6 +100,7 @@ def test_keys_are_not_touched_and_echo_is_the_programs(shell):
     shell.await_text(b"ready")
     shell.type(b"\x00\x01\r\n\x1b\x7f")
     shell.await_text(b"00 01 0d 0a 1b 7f")
+    shell.await_text(b"$ ")
     shell.type(b"\rexit\r")
     assert shell.end() == 0
 
@@ -110,6 +111,8 @@ def test_a_full_screen_program_draws_and_leaves(shell):
     shell.type(b"G")
     shell.await_text(b"500")
     shell.type(b"q")
+    # What is typed before the shell is back may be thrown away.
+    shell.await_text(b"$ ")
     shell.type(b"echo ba''ck\r")
     shell.await_text(b"back\r\n")
     shell.type(b"exit\r")

@@ -12,6 +12,7 @@ from e2b import PtySize
 from e2b_code_interpreter import CommandExitException, NotFoundException, Sandbox, SandboxException
 from harness.screen import Screen
 
+# Whoever leaves the terminal may throw away what was typed before this.
 PROMPT = r"\$ "
 SMALL, LARGE = PtySize(rows=24, cols=80), PtySize(rows=31, cols=101)
 
@@ -42,6 +43,7 @@ def test_vim_edits_a_file(sandbox, terminal):
     screen.shows(r'page\.txt" \[New')
     screen.type("iwritten in vi\x1b:wq\r")
     screen.shows("written")
+    screen.shows(PROMPT)
     screen.type("echo done-$((1+1)); exit\n")
     screen.shows("done-2")
     assert screen.ended().exit_code == 0
@@ -53,9 +55,11 @@ def test_less_and_top_take_the_screen_and_give_it_back(terminal):
     screen.type("less /etc/passwd\n")
     screen.shows(r"\(END\)")
     screen.type("q")
+    screen.shows(PROMPT)
     screen.type("top\n")
     screen.shows("load average")
     screen.type("q")
+    screen.shows(PROMPT)
     screen.type("echo back-$((1+1))\n")
     screen.shows("back-2")
 
@@ -68,6 +72,7 @@ def test_a_program_that_runs_sees_the_new_size(sandbox, terminal):
     # `less` drops what is typed while it takes up the new size.
     screen.type_until("G", r"\(END\)")
     screen.type("q")
+    screen.shows(PROMPT)
     screen.type("trap 'echo \"<$(stty size)>\"' WINCH; echo ready-$((1+1))\n")
     screen.shows("ready-2")
     sandbox.pty.resize(screen.handle.pid, SMALL)
@@ -81,7 +86,6 @@ def test_keys_are_signals(terminal):
         screen.type("sh -c 'echo go-$((1+1)); exec sleep 1000'\n")
         screen.shows("go-2")
         screen.type(key)
-        # Such a key takes what was typed after it along, as on any terminal.
         screen.shows(PROMPT)
         screen.type("echo ended-$?\n")
         screen.shows(f"ended-{status}")
@@ -98,7 +102,6 @@ def test_sudo_has_a_terminal_that_knows_its_size(sandbox, terminal):
     sandbox.pty.resize(screen.handle.pid, LARGE)
     screen.shows("31 101")
     screen.type("\x03")
-    # What is typed while `sudo` runs is its command's, to the last moment.
     screen.shows(PROMPT)
     screen.type("echo out-$((1+1))\n")
     screen.shows("out-2")

@@ -113,19 +113,16 @@ impl Process {
         Ok(())
     }
 
-    /// Ends it and its group, and waits a moment until it is reaped.
+    /// Ends it and its group, and waits a moment until it is reaped. The programs of its
+    /// terminal are told that it is gone.
     pub async fn kill(&self) -> bool {
         self.killed.send_replace(true);
-        if let Input::Terminal(terminal) = &self.input
-            && !terminal.tells()
-        {
+        let signalled = if matches!(self.input, Input::Terminal(_)) {
             // A moment of walking; there is no other task that this one holds up.
-            tokio::task::block_in_place(|| {
-                self.child.signal_session(libc::SIGHUP);
-                self.child.signal_session(libc::SIGCONT);
-            });
-        }
-        let signalled = self.child.signal_group(libc::SIGKILL);
+            tokio::task::block_in_place(|| self.child.end_session())
+        } else {
+            self.child.signal_group(libc::SIGKILL)
+        };
         // If it does not die in time, it is in a system call that cannot be interrupted.
         let _ = tokio::time::timeout(DEATH, self.child.wait()).await;
         signalled

@@ -89,6 +89,12 @@ impl Child {
     pub fn signal_session(&self, signal: i32) {
         self.reaper.signal_session(self.pid, signal);
     }
+
+    /// Kills it and its group, and hangs up on all other groups of its session. Walks like
+    /// [`Self::signal_session`]. `false` when the leader has already been reaped.
+    pub fn end_session(&self) -> bool {
+        self.reaper.end_session(self.pid)
+    }
 }
 
 /// The one who waits.
@@ -160,27 +166,29 @@ impl Reaper {
 
     fn signal_group(&self, pid: Pid, signal: i32) -> bool {
         let children = self.lock();
-        if !children.contains_key(&pid) {
-            return false;
-        }
-        // SAFETY: plain system call. `pid` is greater than one, so its negative is one group,
-        // and it is an unreaped child of ours, since it is in the table and the lock is held;
-        // so the number is not reused. The group comes to be a moment after the fork; before
-        // that there is only the process.
-        unsafe { libc::kill(-pid.0, signal) == 0 || libc::kill(pid.0, signal) == 0 }
+        children.contains_key(&pid) && signal_led_by(pid, signal)
     }
 
     /// Nothing happens when the leader has been reaped: its number may be somebody else's.
     fn signal_session(&self, leader: Pid, signal: i32) {
         let children = self.lock();
+        if children.contains_key(&leader) {
+            signal_groups(session::groups(leader).into_iter().chain([leader]), signal);
+        }
+    }
+
+    /// A stopped shell starts no further program behind our back. Linux itself would tell only
+    /// who is in front, which a program that just starts is not yet.
+    fn end_session(&self, leader: Pid) -> bool {
+        let children = self.lock();
         if !children.contains_key(&leader) {
-            return;
+            return false;
         }
-        for group in session::groups(leader).into_iter().chain([leader]) {
-            // SAFETY: plain system call. The number is greater than one, so its negative is one
-            // group, which had a member in this session a moment ago.
-            unsafe { libc::kill(-group.0, signal) };
-        }
+        signal_led_by(leader, libc::SIGSTOP);
+        let others = session::groups(leader);
+        signal_groups(others.iter().copied(), libc::SIGHUP);
+        signal_groups(others, libc::SIGCONT);
+        signal_led_by(leader, libc::SIGKILL)
     }
 
     /// Takes every exit that is there.
@@ -210,5 +218,22 @@ impl Reaper {
         // Every change of the table is a single insert or remove, so it is whole even if a
         // holder panicked.
         self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The group of a child that is in the table, whose lock is held.
+fn signal_led_by(pid: Pid, signal: i32) -> bool {
+    // SAFETY: plain system call. `pid` is greater than one, so its negative is one group, and it
+    // is an unreaped child of ours, so the number is not reused. The group comes to be a moment
+    // after the fork; before that there is only the process.
+    unsafe { libc::kill(-pid.0, signal) == 0 || libc::kill(pid.0, signal) == 0 }
+}
+
+/// Groups of a session whose leader cannot be reaped meanwhile.
+fn signal_groups(groups: impl IntoIterator<Item = Pid>, signal: i32) {
+    for group in groups {
+        // SAFETY: plain system call. The number is greater than one, so its negative is one
+        // group, which had a member in this session a moment ago.
+        unsafe { libc::kill(-group.0, signal) };
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Linux tells the programs in front of a terminal of a new size, and that the terminal is gone
 //! when its session's leader ends. gVisor does neither, and does not say who is in front. So
-//! there every group of the session is told: who does not care about a new size ignores it, and
-//! who is to outlive its terminal ignores its end.
+//! there every group of the session is told of a new size, and everywhere of a terminal that we
+//! end: who does not care about a new size ignores it, and who is to outlive its terminal
+//! ignores its end.
 
 use super::reaper::Pid;
 use std::collections::BTreeSet;
