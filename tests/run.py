@@ -183,6 +183,7 @@ def pytest(generation: str, tier: str, *paths: str) -> Tally:
 def stories(tier: str) -> dict[str, Callable[[], Tally]]:
     rest = [
         "tests/e2b/javascript",
+        "tests/e2b/cli",
         "tests/languages",
         "tests/http",
         "tests/executions",

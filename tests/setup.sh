@@ -49,9 +49,9 @@ find_node() {
     npm="$cache/node $wheel/lib/node_modules/npm/bin/npm-cli.js"
 }
 
-# packages GENERATION: the npm packages that the lock file of that generation names.
+# packages NAME DIRECTORY: the npm packages that the lock file in that directory names.
 packages() {
-    from="$here/e2b/javascript/$1"
+    from="$here/$2"
     to="$cache/npm/$1"
     want=$(cat "$from/package.json" "$from/package-lock.json" | sha256sum | cut -d' ' -f1)
     [ "$(cat "$to/.lock" 2>/dev/null || true)" = "$want" ] && return
@@ -90,8 +90,10 @@ case ${1:-all} in
         venv jupyter "$here/jupyter/requirements.txt"
         browser
         find_node
-        packages classic
-        packages current
+        packages classic e2b/javascript/classic
+        packages current e2b/javascript/current
+        packages cli-classic e2b/cli/classic
+        packages cli-current e2b/cli/current
         ;;
     *) fail "unknown part: $1 (all, tools, current, jupyter)" ;;
 esac

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from harness.plugin import started
 from harness.server import Server
 
 sys.path.insert(0, str(Path(__file__).parent))
-from outside import Outside
+from outside import ADDRESS, Outside
 
 LIFETIME_SECONDS = 900
 
@@ -32,14 +33,22 @@ def outside() -> Iterator[Outside]:
 def gate(outside: Outside) -> Iterator[Server]:
     """The server of these stories. Stock clients find it through the environment."""
     running = started(outside.options)
-    before = {name: os.environ.get(name) for name in running.settings()}
-    os.environ.update(running.settings())
+    where = {"name": "open.test", "address": ADDRESS, "port": outside.port("pages")}
+    settings = {**running.settings(), "SOULBOX_OUTSIDE": json.dumps(where)}
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
     yield running
     for name, value in before.items():
         os.environ.pop(name, None)
         if value is not None:
             os.environ[name] = value
     running.stop()
+
+
+@pytest.fixture(scope="package")
+def server(gate: Server) -> Server:
+    """The same under the name by which the JavaScript stories ask for it."""
+    return gate
 
 
 @pytest.fixture(scope="package")
