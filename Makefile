@@ -59,10 +59,11 @@ lint: setup ## formatting, lints and licences only
 	@tests/setup.sh tools
 	@python3 tests/run.py lint
 
-perf: default-image ## measures what isolation costs, and prints samples, medians and ratios
+perf: images ## measures what isolation costs, and prints samples, medians and ratios
 	@tests/setup.sh current
 	@$(ROOT) $(SOULBOX_CACHE)/venvs/current/bin/python tests/perf/latency.py
 	@$(ROOT) $(SOULBOX_CACHE)/venvs/current/bin/python tests/perf/executions.py
+	@$(ROOT) $(SOULBOX_CACHE)/venvs/current/bin/python tests/perf/languages.py
 	@$(ROOT) $(SOULBOX_CACHE)/venvs/current/bin/python tests/perf/services.py
 
 clean: ## removes build output and the demo's files; images and caches stay

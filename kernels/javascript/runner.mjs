@@ -12,6 +12,7 @@ import { Worker } from 'node:worker_threads';
 
 import { explain } from './errors.mjs';
 import { imported } from './modules.mjs';
+import { abandon } from './packages.mjs';
 import { bundle } from './show.mjs';
 import { translate } from './translate.mjs';
 
@@ -146,7 +147,9 @@ const guard = new Worker(new URL('./interrupts.mjs', import.meta.url), { workerD
 guard.on('message', () => {
   Atomics.add(taken, 0, 1);
   const cell = running;
-  if (cell) setTimeout(() => finish(cell, INTERRUPTED), GRACE);
+  if (!cell) return;
+  abandon();
+  setTimeout(() => finish(cell, INTERRUPTED), GRACE);
 });
 guard.unref();
 

@@ -26,7 +26,9 @@ function strip(code) {
 const IMPORTED = "globalThis[Symbol.for('soulbox')].imported";
 
 function declaration(node, code) {
-  const source = `await ${IMPORTED}(${node.source.raw})`;
+  const attributes = (node.attributes ?? []).map((attribute) => code.slice(attribute.start, attribute.end));
+  const options = attributes.length ? `, { with: { ${attributes.join(', ')} } }` : '';
+  const source = `await ${IMPORTED}(${node.source.raw}${options})`;
   const whole = node.specifiers.find((specifier) => specifier.type === 'ImportNamespaceSpecifier');
   const named = node.specifiers.filter((specifier) => specifier !== whole);
   const pick = (specifier) => {

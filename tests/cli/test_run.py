@@ -88,6 +88,41 @@ def test_ctrl_c_interrupts_the_code_and_not_the_kernel(interpreter, server):
     assert printed(interpreter.run("print(kept)")) == "5\n"
 
 
+def test_a_closed_pipe_ends_the_code_too(interpreter, server):
+    running = subprocess.Popen(
+        [str(BINARY), "run", "-", "--sandbox", interpreter.sandbox],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(server),
+    )
+    assert running.stdin and running.stdout
+    running.stdin.write(b"from itertools import count\nfor n in count(): print(n)")
+    running.stdin.close()
+    assert running.stdout.readline() == b"0\n"
+    running.stdout.close()
+    assert running.wait(PATIENCE_SECONDS) == 1
+    # The kernel would be busy for ever otherwise.
+    assert printed(interpreter.run("print('free')")) == "free\n"
+
+
+def test_a_closed_terminal_leaves_no_sandbox(server, wire):
+    before = {one["sandboxID"] for one in wire.api("GET", "/sandboxes").json()}
+    running = subprocess.Popen(
+        [str(BINARY), "run", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment(server),
+    )
+    assert running.stdin and running.stdout
+    running.stdin.write(b"print('in', flush=True)\nimport time; time.sleep(600)")
+    running.stdin.close()
+    assert running.stdout.readline() == b"in\n"
+    running.send_signal(signal.SIGHUP)
+    assert running.wait(PATIENCE_SECONDS) == 129
+    assert {one["sandboxID"] for one in wire.api("GET", "/sandboxes").json()} <= before
+
+
 def test_kernels_are_listed_interrupted_and_restarted(soulbox, interpreter):
     execution = interpreter.start("kept = 6\nimport time; time.sleep(600)")
     interpreter.state(execution["id"], "running")

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import http.server
 import io
+import json
 import socket
 import socketserver
 import struct
+import tarfile
 import threading
 import zipfile
 from collections import Counter
@@ -25,6 +27,8 @@ SILENT = "127.77.0.9"
 PAGE = b"hello from outside\n"
 LARGE_BYTES = 20_000_000
 WHEEL = "tiny-1.0-py3-none-any.whl"
+NPM_PACKAGE = "soulbox-tiny"
+NPM_VERSIONS = ("1.0.0", "2.1.0")
 
 
 def wheel() -> bytes:
@@ -37,6 +41,36 @@ def wheel() -> bytes:
         archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{about}/RECORD", "")
     return made.getvalue()
+
+
+def npm_package(version: str) -> bytes:
+    """The smallest package that npm takes: it says its version."""
+    made = io.BytesIO()
+    files = {
+        "package.json": json.dumps({"name": NPM_PACKAGE, "version": version, "main": "index.js"}),
+        "index.js": f"module.exports = {{ version: {version!r} }}",
+        "inside.js": "module.exports = 'a file of it'",
+    }
+    with tarfile.open(fileobj=made, mode="w:gz") as archive:
+        for name, text in files.items():
+            entry = tarfile.TarInfo(f"package/{name}")
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return made.getvalue()
+
+
+def npm_document(registry: str) -> bytes:
+    """What a registry says of that package."""
+    versions = {
+        version: {
+            "name": NPM_PACKAGE,
+            "version": version,
+            "dist": {"tarball": f"{registry}/{version}.tgz"},
+        }
+        for version in NPM_VERSIONS
+    }
+    tags = {"latest": NPM_VERSIONS[-1]}
+    return json.dumps({"name": NPM_PACKAGE, "dist-tags": tags, "versions": versions}).encode()
 
 
 class Pages(http.server.BaseHTTPRequestHandler):
@@ -63,6 +97,16 @@ class Pages(http.server.BaseHTTPRequestHandler):
             self.answer(f'<a href="/{WHEEL}">{WHEEL}</a>'.encode(), "text/html")
         elif path == f"/{WHEEL}":
             self.answer(wheel())
+        elif path == f"/npm/{NPM_PACKAGE}":
+            self.answer(npm_document(f"http://{self.headers['Host']}/npm"), "application/json")
+        elif path.startswith("/npm/") and path.endswith(".tgz"):
+            self.answer(npm_package(path.removeprefix("/npm/").removesuffix(".tgz")))
+        elif path == "/npm/silent":
+            # Until the other side gives up.
+            self.rfile.read(1)
+            self.close_connection = True
+        elif path.startswith("/npm/"):
+            self.send_error(404)
         else:
             self.answer(PAGE)
 

@@ -105,6 +105,29 @@ def test_a_sandbox_that_takes_all_memory_says_so(wire, victim):
     assert wire.data(victim, ENVD_PORT, "GET", "/health").status == 502
 
 
+# Threads count as processes, and end with the kernel.
+CROWD = """
+import os, threading
+done = threading.Event()
+try:
+    while True: threading.Thread(target=done.wait, daemon=True).start()
+except RuntimeError as error:
+    print(error, flush=True)
+os.abort()
+"""
+
+
+@pytest.mark.skipif(ISOLATION != "namespace", reason="the host counts no processes of gVisor's kernel")
+def test_a_kernel_that_takes_all_processes(interpreter):
+    events = interpreter.run(CROWD)
+    assert "can't start new thread" in printed(events)
+    died = death(events)
+    assert died["reason"] == "pids", died
+    assert died["evidence"]["forks_refused"] >= 1 and died["evidence"]["signal"] == 6
+    assert [event["name"] for event in events if event["type"] == "error"][-1] == "pids"
+    assert printed(interpreter.run("print('again')")) == "again\n"
+
+
 FILL = """
 import os
 with open('/home/user/fill', 'wb', buffering=0) as file:

@@ -14,20 +14,28 @@ from pathlib import Path
 from jupyter_client import KernelManager
 from jupyter_client.kernelspec import KernelSpec
 
-LAUNCHER = Path("/mnt/bound/kernels/python/launch.py")
+KERNELS = Path("/mnt/bound/kernels")
 # A start on a busy two-core machine takes a few seconds.
 TIMEOUT_SECONDS = 120
 
 
-def started() -> tuple[KernelManager, object]:
-    manager = KernelManager()
-    command = [sys.executable, str(LAUNCHER), "-f", "{connection_file}"]
-    manager._kernel_spec = KernelSpec(argv=command, language="python")
+def started(language: str) -> tuple[KernelManager, object]:
+    manager = KernelManager(transport="tcp" if language == "python" else "ipc")
+    manager._kernel_spec = kernelspec(language)
     manager.start_kernel()
     client = manager.blocking_client()
     client.start_channels()
     client.wait_for_ready(timeout=TIMEOUT_SECONDS)
     return manager, client
+
+
+def kernelspec(language: str) -> KernelSpec:
+    if language == "python":
+        command = [sys.executable, str(KERNELS / "python/launch.py"), "-f", "{connection_file}"]
+        return KernelSpec(argv=command, language=language)
+    spec = json.loads((KERNELS / language / "kernel.json").read_text())
+    command = [word.replace("{resource_dir}", str(KERNELS / language)) for word in spec["argv"]]
+    return KernelSpec(argv=command, language=language, env=spec.get("env", {}))
 
 
 def run(client, code: str) -> int:
@@ -46,15 +54,16 @@ def run(client, code: str) -> int:
 
 def main() -> None:
     wanted = json.loads(sys.argv[1])
+    language = wanted.get("language", "python")
     samples: dict[str, list[float]] = {"first": [], "next": [], "output": []}
     for _ in range(wanted["starts"]):
         begun = time.perf_counter()
-        manager, client = started()
+        manager, client = started(language)
         run(client, wanted["cell"])
         samples["first"].append(time.perf_counter() - begun)
         client.stop_channels()
         manager.shutdown_kernel(now=True)
-    manager, client = started()
+    manager, client = started(language)
     run(client, wanted["cell"])
     for _ in range(wanted["cells"]):
         begun = time.perf_counter()

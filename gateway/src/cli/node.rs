@@ -77,6 +77,7 @@ pub fn node_options(settings: &Settings) -> NodeOptions {
             .clone()
             .unwrap_or_else(|| defaults.pools.clone()),
         max_sandboxes: settings.max_sandboxes,
+        max_image_side: settings.max_image_side,
         egress: EgressOptions {
             allow: settings
                 .egress_allow

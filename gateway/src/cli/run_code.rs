@@ -1,11 +1,14 @@
 //! `soulbox run FILE|-`: runs code in a kernel and shows what it gives as it comes. Text goes
 //! to the terminal, images become files. Exit status 1 says that the code failed, 130 that it
-//! was interrupted.
+//! was interrupted. Whatever ends this program, a closed pipe or a closed terminal, ends the code
+//! as well, since nobody else knows of it.
 
+mod asked;
 mod show;
 
 use super::remote::{Envd, Gateway, Remote, accepted, block_on};
 use anyhow::{Context as _, bail};
+use asked::Asked;
 use axum::body::Body;
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
@@ -18,11 +21,9 @@ use std::{
     io::{Read, Write},
     path::PathBuf,
     process::ExitCode,
+    time::Duration,
 };
-use tokio::signal::unix::{SignalKind, signal};
 
-/// What a shell says of a program that Ctrl-C has ended.
-const INTERRUPTED: u8 = 130;
 /// The largest event that is shown; larger ones are results that nobody reads in a terminal.
 const LINE_BYTES: usize = 256 << 20;
 /// Life of a sandbox that is made for the code, when no deadline is given, in seconds.
@@ -31,6 +32,9 @@ const LIFE_SECONDS: u64 = 3600;
 const START_SECONDS: u64 = 120;
 /// Longest code, in bytes: what the interpreter takes.
 const CODE_BYTES: u64 = 64 << 20;
+/// How long a server that does not answer keeps this program from its end.
+const LAST_WORD: Duration = Duration::from_secs(5);
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Options of `run`.
 #[derive(Debug, Args)]
@@ -69,11 +73,20 @@ pub fn run(options: Options) -> ExitCode {
     block_on(async {
         let code = read(&options.file)?;
         let gateway = options.remote.clone().gateway()?;
+        // From before anything is made, so that it never stays behind.
+        let mut asked = Asked::listen()?;
         match &options.sandbox {
-            Some(id) => execute(&gateway, id, code, &options).await,
+            Some(id) => execute(&gateway, id, code, &options, &mut asked).await,
             None => {
-                let id = make(&gateway, &options).await?;
-                let done = execute(&gateway, &id, code, &options).await;
+                let id = tokio::select! {
+                    made = make(&gateway, &options) => made?,
+                    // Once is noted, and taken up when there is something to clean up.
+                    status = asked.twice() => return Ok(ExitCode::from(status)),
+                };
+                let done = match asked.status() {
+                    Some(status) => Ok(ExitCode::from(status)),
+                    None => execute(&gateway, &id, code, &options, &mut asked).await,
+                };
                 let request = gateway.api(Method::DELETE, &format!("/sandboxes/{id}"));
                 // One that has ended already is gone as it should be.
                 let _ = gateway.send(request.body(Body::empty())?).await;
@@ -96,6 +109,10 @@ fn read(file: &PathBuf) -> anyhow::Result<String> {
         file.take(CODE_BYTES)
             .read_to_string(&mut code)
             .with_context(what)?;
+    }
+    // What some editors begin a file with is no part of the code.
+    if code.starts_with(BYTE_ORDER_MARK) {
+        code.drain(..BYTE_ORDER_MARK.len_utf8());
     }
     Ok(code)
 }
@@ -141,6 +158,7 @@ async fn execute(
     sandbox: &str,
     code: String,
     options: &Options,
+    asked: &mut Asked,
 ) -> anyhow::Result<ExitCode> {
     let envd = gateway.envd(sandbox, None).await?;
     let language = options.language.as_deref();
@@ -152,8 +170,6 @@ async fn execute(
     if let Some(seconds) = options.timeout {
         start["deadline_seconds"] = seconds.into();
     }
-    // From before the code can run, so that Ctrl-C never leaves it behind.
-    let mut interrupted = signal(SignalKind::interrupt())?;
     let answer = envd
         .interpreter_stream(Method::POST, "/executions", Some(&start))
         .await?;
@@ -163,9 +179,23 @@ async fn execute(
         .and_then(|id| id.to_str().ok())
         .context("no execution was named")?
         .to_owned();
-    let mut lines = Lines::new(answer.into_body());
     let mut show = Show::new(options.output == Form::Json);
-    let mut asked = false;
+    let done = follow(Lines::new(answer.into_body()), &mut show, &envd, &id, asked).await;
+    if done.is_err() {
+        // Nobody listens any more. When the sandbox is gone, so is the code.
+        let _ = tokio::time::timeout(LAST_WORD, interrupt(&envd, &id)).await;
+    }
+    done
+}
+
+/// Shows what comes, to the end.
+async fn follow(
+    mut lines: Lines,
+    show: &mut Show,
+    envd: &Envd,
+    id: &str,
+    asked: &mut Asked,
+) -> anyhow::Result<ExitCode> {
     loop {
         tokio::select! {
             line = lines.next() => {
@@ -176,17 +206,18 @@ async fn execute(
                     return Ok(match ended {
                         show::Ended::Well => ExitCode::SUCCESS,
                         show::Ended::Failed => ExitCode::FAILURE,
-                        show::Ended::Interrupted => ExitCode::from(INTERRUPTED),
+                        show::Ended::Interrupted => {
+                            ExitCode::from(asked.status().unwrap_or(asked::INTERRUPTED))
+                        }
                     });
                 }
             }
-            _ = interrupted.recv() => {
+            (status, times) = asked.next() => {
                 // Whoever asks twice does not want to wait.
-                if asked {
-                    return Ok(ExitCode::from(INTERRUPTED));
+                if times > 1 {
+                    return Ok(ExitCode::from(status));
                 }
-                asked = true;
-                interrupt(&envd, &id).await?;
+                interrupt(envd, id).await?;
             }
         }
     }

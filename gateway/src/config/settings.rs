@@ -7,6 +7,7 @@ use super::{
 };
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use soulbox_node::IMAGE_SIDE;
 use soulbox_runtime::{TemplateName, TierName, network::parse_block};
 use std::{
     collections::BTreeMap,
@@ -101,6 +102,10 @@ pub struct Overrides {
         value_delimiter = ','
     )]
     pub egress_dns: Option<Vec<String>>,
+    /// Longest side of an image in a result of a cell, in pixels: a larger one is scaled down and
+    /// kept whole as a file in the sandbox; 0 leaves all as they are [default: 4096]
+    #[arg(long, env = "SOULBOX_MAX_IMAGE_SIDE", value_name = "PIXELS")]
+    pub max_image_side: Option<u32>,
     /// Path before Jupyter's routes, for a proxy that does not take it off [default: none]
     #[arg(long, env = "SOULBOX_JUPYTER_BASE_PATH", value_name = "PATH")]
     pub jupyter_base_path: Option<String>,
@@ -173,6 +178,8 @@ pub struct Settings {
     pub egress_allow: Vec<String>,
     /// Who knows names for sandboxes.
     pub egress_dns: Vec<SocketAddr>,
+    /// Longest side of an image in a result; 0 for any.
+    pub max_image_side: u32,
     /// What concerns Jupyter clients only.
     pub jupyter: Jupyter,
     /// Filter of the log.
@@ -238,6 +245,10 @@ impl Settings {
                 .transpose()?,
             egress_allow: blocks(flags.egress_allow.or(file.egress_allow))?,
             egress_dns: name_servers(flags.egress_dns.or(file.egress_dns))?,
+            max_image_side: flags
+                .max_image_side
+                .or(file.max_image_side)
+                .unwrap_or(IMAGE_SIDE),
             jupyter: Jupyter {
                 base_path: jupyter::base_path(flags.jupyter_base_path.or(file.jupyter_base_path))?,
                 template: jupyter::template(flags.jupyter_template.or(file.jupyter_template))?,
@@ -400,6 +411,7 @@ mod tests {
             ("isolation = 'jail'", "`isolation`"),
             ("max_lifetime_hours = 0", "`max_lifetime_hours`"),
             ("max_body_bytes = -1", "max_body_bytes"),
+            ("max_image_side = -1", "max_image_side"),
             ("pool = ['base']", "`pool`"),
             ("egress_allow = ['10.0.0.0/40']", "`egress_allow`"),
             ("egress_dns = ['dns.example']", "`egress_dns`"),

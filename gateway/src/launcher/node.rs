@@ -205,6 +205,7 @@ fn arguments(settings: &Settings, account: Account) -> Vec<String> {
     for (name, count) in settings.pools.iter().flatten() {
         option("pool", format!("{name}={count}"));
     }
+    option("max-image-side", settings.max_image_side.to_string());
     for block in &settings.egress_allow {
         option("egress-allow", block.clone());
     }

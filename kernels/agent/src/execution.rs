@@ -12,6 +12,7 @@ pub mod jupyter;
 pub mod log;
 #[cfg(test)]
 mod log_tests;
+pub mod picture;
 pub mod raw;
 pub mod reader;
 pub mod registry;

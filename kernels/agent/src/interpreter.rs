@@ -10,6 +10,7 @@ mod executions;
 mod refusal;
 mod routes;
 
+use crate::execution::picture::Pictures;
 use crate::execution::registry::Executions;
 use crate::execution::store::Store;
 use crate::hardship::HardshipDesk;
@@ -50,7 +51,8 @@ impl Interpreter {
             .into_iter()
             .chain(KERNEL_DIRECTORIES.map(PathBuf::from))
             .collect();
-        let executions = Executions::new(Store::of_the_sandbox());
+        let pictures = Pictures::new(sandbox.clone(), reaper.clone());
+        let executions = Executions::new(Store::of_the_sandbox(), pictures);
         let desk = Arc::new(HardshipDesk::default());
         let contexts = Contexts::new(
             spec::discover(&roots),

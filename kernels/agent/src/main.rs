@@ -42,6 +42,9 @@ fn main() -> anyhow::Result<()> {
     if sudo::client::is_called() {
         std::process::exit(sudo::client::run());
     }
+    if execution::picture::worker::is_called() {
+        std::process::exit(execution::picture::worker::run());
+    }
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(false)

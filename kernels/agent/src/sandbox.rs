@@ -27,6 +27,8 @@ pub struct Identity {
     pub default_workdir: Option<String>,
     /// What the sandbox may use, if the node said it.
     pub limits: Option<Limits>,
+    /// Longest side of a picture in a result, in pixels; 0 for any.
+    pub image_side: u32,
 }
 
 impl From<&Claim> for Identity {
@@ -45,6 +47,7 @@ impl From<&Claim> for Identity {
             default_user: claim.default_user.clone(),
             default_workdir: claim.default_workdir.clone(),
             limits: claim.limits,
+            image_side: claim.image_side,
         }
     }
 }
@@ -121,6 +124,7 @@ mod tests {
             default_workdir: None,
             entropy: String::new(),
             limits: None,
+            image_side: 0,
             egress: false,
         });
         let identity = sandbox.identity();

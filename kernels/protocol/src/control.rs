@@ -32,6 +32,14 @@ pub enum KernelHealth {
     Failed,
 }
 
+/// Longest side of a picture in a result unless the owner of the server says otherwise, in
+/// pixels: a page of 13 inches at 300 dots per inch passes as it is.
+pub const IMAGE_SIDE: u32 = 4096;
+
+fn image_side() -> u32 {
+    IMAGE_SIDE
+}
+
 /// `POST /claim`: makes a warm sandbox somebody's. Answered with 204 when processes and
 /// kernels started from then on, and the kernel that is already running, see the variables.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +61,9 @@ pub struct Claim {
     /// What the sandbox may use, for its metrics: inside it the system shows the machine's.
     #[serde(default)]
     pub limits: Option<Limits>,
+    /// Longest side of a picture in a result, in pixels; larger ones are scaled down. 0 for any.
+    #[serde(default = "image_side")]
+    pub image_side: u32,
     /// Whether connections may leave the sandbox, see [`crate::egress`].
     #[serde(default)]
     pub egress: bool,

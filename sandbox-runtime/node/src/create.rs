@@ -75,7 +75,8 @@ pub async fn create(node: &Arc<Node>, spec: SandboxSpec) -> Result<SandboxStatus
             node.end_cell(&cell, Death::now(Reason::Killed, Evidence::default()));
             continue;
         }
-        if let Err(error) = hand_over(&live, &spec, &template, &cancel).await {
+        let image_side = node.options.max_image_side;
+        if let Err(error) = hand_over(&live, &spec, &template, image_side, &cancel).await {
             warn!(cell = %live.id, sandbox = %spec.id, %error, "a cell could not be claimed");
             node.end_cell(&cell, Death::now(Reason::AgentLost, Evidence::default()));
             continue;
@@ -160,6 +161,7 @@ async fn hand_over(
     live: &LiveCell,
     spec: &SandboxSpec,
     template: &Template,
+    image_side: u32,
     cancel: &CancellationToken,
 ) -> Result<(), String> {
     live.gate.set(spec.network.clone());
@@ -177,6 +179,7 @@ async fn hand_over(
             cpu_millis: template.limits.cpu_millis,
             disk_bytes: template.limits.disk_bytes(),
         }),
+        image_side,
         egress: !spec.network.is_off(),
     };
     tokio::select! {

@@ -49,3 +49,4 @@ pub use error::NodeError;
 pub use options::{FIRST_HOST_ID, NodeOptions};
 pub use run::run;
 pub use soulbox_gvisor::Platform;
+pub use soulbox_protocol::control::IMAGE_SIDE;

@@ -4,6 +4,7 @@
 use crate::egress::EgressOptions;
 use sha2::{Digest, Sha256};
 use soulbox_gvisor::Platform;
+use soulbox_protocol::control::IMAGE_SIDE;
 use soulbox_runtime::{TemplateName, TierName};
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -61,6 +62,8 @@ pub struct NodeOptions {
     pub lease_grace: Duration,
     /// An attached node that serves nobody for so long ends itself.
     pub idle_shutdown: Duration,
+    /// Longest side of an image in a result, in pixels; 0 for any.
+    pub max_image_side: u32,
     /// What sandboxes may reach besides the public internet, and who knows its names.
     pub egress: EgressOptions,
 }
@@ -91,6 +94,7 @@ impl NodeOptions {
             start_timeout: Duration::from_secs(60),
             lease_grace: Duration::from_secs(10),
             idle_shutdown: Duration::from_secs(600),
+            max_image_side: IMAGE_SIDE,
             egress: EgressOptions::default(),
             data_dir,
         }

@@ -92,6 +92,29 @@ def test_a_picture_is_a_png(sandbox):
     assert (int.from_bytes(raw[16:20]), int.from_bytes(raw[20:24])) == (4, 3)
 
 
+def test_a_picture_with_a_very_long_side_is_scaled_and_kept_whole(sandbox):
+    result = only(sandbox.run_code("from PIL import Image\nImage.new('RGB', (9000, 100), 'red')"))
+    assert result.png is not None
+    raw = base64.b64decode(result.png)
+    assert raw.startswith(PNG)
+    assert (int.from_bytes(raw[16:20]), int.from_bytes(raw[20:24])) == (4096, 46)
+    original = result.extra["application/vnd.soulbox.originals+json"]["image/png"]
+    assert (original["width"], original["height"]) == (9000, 100)
+    whole = bytes(sandbox.files.read(original["path"], format="bytes"))
+    assert whole.startswith(PNG) and int.from_bytes(whole[16:20]) == 9000
+    assert len(whole) == original["bytes"]
+
+
+@pytest.mark.parametrize("own_server", [("--max-image-side", "50")], indirect=True)
+def test_the_longest_side_of_a_picture_is_a_setting(own_server):
+    sandbox = own_server.wire.create(timeout=300)["sandboxID"]
+    code = "from PIL import Image\nImage.new('L', (100, 60))"
+    items = list(own_server.wire.execute(sandbox, code).items())
+    (result,) = (item for item in items if item["type"] == "result")
+    raw = base64.b64decode(result["png"])
+    assert (int.from_bytes(raw[16:20]), int.from_bytes(raw[20:24])) == (50, 30)
+
+
 def test_saving_a_picture_by_name_shows_it(sandbox):
     code = "from PIL import Image\nImage.new('RGB', (2, 2)).save('saved.png')"
     result = only(sandbox.run_code(code))

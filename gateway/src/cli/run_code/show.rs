@@ -14,6 +14,9 @@ const FILES: [(&str, &str, bool); 4] = [
     ("pdf", "pdf", true),
 ];
 
+/// Formats that can be read in a terminal, the best one first.
+const TEXTS: [&str; 3] = ["text", "markdown", "latex"];
+
 /// Files that may be written by one execution, so that a loop does not fill a directory.
 const MOST_FILES: usize = 1000;
 
@@ -85,10 +88,14 @@ impl Show {
             if self.files >= MOST_FILES {
                 continue;
             }
-            // Base64 of a kernel may have line ends in it.
-            let plain: Vec<u8> = content.bytes().filter(|byte| *byte != b'\n').collect();
             let bytes = if encoded {
-                BASE64.decode(plain).context("an image makes no sense")?
+                // Base64 of a kernel may have line ends in it.
+                let plain = content.bytes().filter(|byte| !byte.is_ascii_whitespace());
+                let Ok(bytes) = BASE64.decode(plain.collect::<Vec<u8>>()) else {
+                    eprintln!("soulbox: what came as {field} is no image");
+                    continue;
+                };
+                bytes
             } else {
                 content.as_bytes().to_vec()
             };
@@ -97,7 +104,8 @@ impl Show {
             shown = true;
         }
         // The text of an image only says that it is one.
-        if let Some(text) = result["text"].as_str().filter(|_| !shown) {
+        let text = TEXTS.iter().find_map(|field| result[*field].as_str());
+        if let Some(text) = text.filter(|_| !shown) {
             print(format!("{text}\n").as_bytes())?;
         }
         Ok(())

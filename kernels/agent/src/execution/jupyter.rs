@@ -2,10 +2,11 @@
 //!
 //! A listener of the kernel's broadcasts sees what clients other than ours cause: a cell begins
 //! with its `execute_input`, and is over when the kernel is idle for it. It writes to a log and
-//! waits for no reader, so it holds no client up.
+//! waits for no reader, so it holds no client up; a large picture that is being scaled does for a
+//! moment.
 
 use super::registry::{Duty, Executions};
-use super::{Birth, End, death, item, result};
+use super::{Birth, End, death, item};
 use crate::hardship::HardshipDesk;
 use crate::kernel::Life;
 use crate::kernel::fanout::{Attachment, Channel, Hears, Incoming};
@@ -127,8 +128,8 @@ impl Cell {
         let content = incoming.message.content.as_ref();
         let line = match incoming.msg_type.as_str() {
             "stream" => item::output(content),
-            "execute_result" => result::line(content, true),
-            "display_data" | "update_display_data" => result::line(content, false),
+            "execute_result" => self.duty.result(content, true).await,
+            "display_data" | "update_display_data" => self.duty.result(content, false).await,
             "error" => {
                 let raised = serde_json::from_slice::<Raised>(content);
                 let interrupted = raised.is_ok_and(|raised| raised.ename == "KeyboardInterrupt");

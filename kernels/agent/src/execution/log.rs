@@ -14,6 +14,8 @@ use super::store::{Spill, Store};
 use bytes::Bytes;
 use soulbox_protocol::execution::{Kept, Output, Span};
 use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
@@ -30,6 +32,9 @@ const ENDED_TAIL_BYTES: usize = 32 << 10;
 /// Written to the file at once; fewer and larger calls, since each crosses into the sandbox's
 /// kernel.
 const WRITE_BYTES: usize = 256 << 10;
+
+/// Files beside the log. Every one of them is named in an event.
+const MOST_BESIDE: u64 = 1000;
 
 /// Handed to a reader at once.
 pub const PIECE_BYTES: usize = 64 << 10;
@@ -83,6 +88,9 @@ struct Inner {
     closed: bool,
     next_holder: u64,
     holders: HashMap<u64, u64>,
+    /// Files that results of this execution name, each with its bytes.
+    beside: Vec<(PathBuf, u64)>,
+    next_beside: u64,
 }
 
 /// The log, for its readers.
@@ -246,23 +254,64 @@ impl Log {
         self.read.send_replace(());
     }
 
-    /// Takes the file back, for others need its room. Gives the bytes that it had.
-    pub fn forget_file(&self) -> u64 {
+    /// Takes its files back, for others need their room. Gives the bytes that they had.
+    pub fn forget_files(&self) -> u64 {
         let mut inner = self.lock();
         inner.file_closed = true;
         inner.marks.clear();
+        let beside = std::mem::take(&mut inner.beside);
+        let beside: u64 = beside.iter().map(remove).sum();
         let Some(file) = inner.file.take() else {
-            return 0;
+            return beside;
         };
         file.remove();
         inner.file_events = 0;
-        std::mem::take(&mut inner.file_bytes)
+        beside + std::mem::take(&mut inner.file_bytes)
+    }
+
+    /// Keeps a file as long as the log's own. An error when there is no room.
+    pub async fn keep(self: &Arc<Self>, suffix: &'static str, bytes: Bytes) -> io::Result<PathBuf> {
+        let log = self.clone();
+        let keep = move || {
+            let number = {
+                let mut inner = log.lock();
+                inner.next_beside += 1;
+                inner.next_beside
+            };
+            if number > MOST_BESIDE {
+                return Err(io::ErrorKind::QuotaExceeded.into());
+            }
+            let name = format!("{}-{number}.{suffix}", log.name);
+            let path = log.store.keep(&log, &name, &bytes)?;
+            let kept = (path.clone(), bytes.len() as u64);
+            log.lock().beside.push(kept);
+            Ok(path)
+        };
+        tokio::task::spawn_blocking(keep)
+            .await
+            .map_err(io::Error::other)?
+    }
+
+    /// Removes a file that was kept.
+    pub fn let_go(&self, path: &Path) {
+        let mut inner = self.lock();
+        let at = inner.beside.iter().position(|(kept, _)| kept == path);
+        let freed = at.map_or(0, |at| remove(&inner.beside.swap_remove(at)));
+        drop(inner);
+        self.store.give_back(freed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Nothing in here panics half way through a change.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Removes a file, and gives the bytes that it had.
+fn remove((path, bytes): &(PathBuf, u64)) -> u64 {
+    // Whoever has removed it before has done what is wanted.
+    let _ = std::fs::remove_file(path);
+    *bytes
 }
 
 impl Inner {

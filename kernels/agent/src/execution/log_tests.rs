@@ -139,7 +139,7 @@ async fn play(acts: Vec<Act>, bounds: Bounds, taken_back: bool) {
                 readers.remove(which % readers.len());
             }
             Act::TakeBack if taken_back => {
-                log.forget_file();
+                log.forget_files();
             }
             _ => {}
         }

@@ -4,6 +4,8 @@
 //! A key of a client names its execution for as long as that is kept.
 
 use super::log::{Log, Writer};
+use super::picture::Pictures;
+use super::result::Bundle;
 use super::store::Store;
 use super::{Birth, End, Execution, State};
 use jiff::Timestamp;
@@ -38,6 +40,7 @@ pub enum Conflict {
 /// All executions that are known.
 pub struct Executions {
     store: Arc<Store>,
+    pictures: Pictures,
     table: Mutex<Table>,
 }
 
@@ -62,9 +65,10 @@ pub struct Duty {
 
 impl Executions {
     /// None yet.
-    pub fn new(store: Arc<Store>) -> Arc<Self> {
+    pub fn new(store: Arc<Store>, pictures: Pictures) -> Arc<Self> {
         Arc::new(Self {
             store,
+            pictures,
             table: Mutex::default(),
         })
     }
@@ -168,7 +172,7 @@ impl Executions {
         }
         drop(table);
         for execution in gone {
-            self.store.give_back(execution.log.forget_file());
+            self.store.give_back(execution.log.forget_files());
         }
     }
 
@@ -196,6 +200,15 @@ impl Duty {
         if let Some(writer) = &self.writer {
             writer.append(line).await;
         }
+    }
+
+    /// The line of a result, whose pictures are not larger than wanted. `None` when the kernel's
+    /// content cannot be read.
+    pub async fn result(&self, content: &[u8], main: bool) -> Option<Vec<u8>> {
+        let mut bundle = Bundle::read(content)?;
+        let pictures = &self.executions.pictures;
+        pictures.fit(&mut bundle, self.execution.log()).await;
+        Some(bundle.line(main))
     }
 
     /// Ends the execution and its log.

@@ -5,6 +5,7 @@
 
 use super::raw;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
@@ -32,12 +33,36 @@ struct Display {
     data: BTreeMap<String, Box<RawValue>>,
 }
 
-/// The line of one result. `None` when the kernel's content cannot be read.
-pub fn line(content: &[u8], main: bool) -> Option<Vec<u8>> {
-    let display: Display = raw::parse(content)?;
-    let mut data = display.data;
-    data.retain(|_, value| value.get() != "null");
-    let mut line = Vec::with_capacity(content.len() + 64);
+/// What is shown, by MIME type.
+pub struct Bundle(BTreeMap<String, Box<RawValue>>);
+
+impl Bundle {
+    /// `None` when the kernel's content cannot be read.
+    pub fn read(content: &[u8]) -> Option<Self> {
+        let Display { mut data } = raw::parse(content)?;
+        data.retain(|_, value| value.get() != "null");
+        Some(Self(data))
+    }
+
+    /// The value of this type.
+    pub fn get(&self, mime: &str) -> Option<&RawValue> {
+        self.0.get(mime).map(Box::as_ref)
+    }
+
+    /// Sets the value of this type.
+    pub fn put(&mut self, mime: &str, value: Box<RawValue>) {
+        self.0.insert(mime.into(), value);
+    }
+
+    /// The line of the result.
+    pub fn line(self, main: bool) -> Vec<u8> {
+        line(self.0, main)
+    }
+}
+
+fn line(mut data: BTreeMap<String, Box<RawValue>>, main: bool) -> Vec<u8> {
+    let length: usize = data.values().map(|value| value.get().len()).sum();
+    let mut line = Vec::with_capacity(length + 256);
     line.extend_from_slice(br#"{"type":"result","is_main_result":"#);
     line.extend_from_slice(if main { b"true" } else { b"false" });
     for (mime, field) in FIELDS {
@@ -59,12 +84,12 @@ pub fn line(content: &[u8], main: bool) -> Option<Vec<u8>> {
         if number > 0 {
             line.push(b',');
         }
-        line.extend_from_slice(serde_json::to_string(mime).ok()?.as_bytes());
+        line.extend_from_slice(Value::from(mime.as_str()).to_string().as_bytes());
         line.push(b':');
         raw::splice(&mut line, value);
     }
     line.extend_from_slice(b"}}");
-    Some(raw::finish(line))
+    raw::finish(line)
 }
 
 fn key(line: &mut Vec<u8>, field: &str) {
@@ -76,11 +101,12 @@ fn key(line: &mut Vec<u8>, field: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn result(data: Value, main: bool) -> Value {
         let content = json!({"data": data, "metadata": {}, "transient": {}, "execution_count": 1});
-        let line = line(content.to_string().as_bytes(), main).expect("a result");
+        let bundle = Bundle::read(content.to_string().as_bytes()).expect("a result");
+        let line = bundle.line(main);
         assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
         serde_json::from_slice(&line).expect("JSON")
     }
@@ -137,7 +163,7 @@ mod tests {
             result(json!({}), false),
             json!({"type": "result", "is_main_result": false, "extra": {}})
         );
-        assert!(line(b"5", false).is_none());
+        assert!(Bundle::read(b"5").is_none());
     }
 
     #[test]
@@ -149,8 +175,8 @@ mod tests {
             MediaType::Html("<b>".into()),
         ]);
         let content = serde_json::to_vec(&DisplayData::new(bundle)).expect("JSON");
-        let line: Value =
-            serde_json::from_slice(&line(&content, false).expect("a result")).expect("JSON");
+        let line = Bundle::read(&content).expect("a result").line(false);
+        let line: Value = serde_json::from_slice(&line).expect("JSON");
         assert_eq!((&line["text"], &line["html"]), (&json!("1"), &json!("<b>")));
     }
 }

@@ -8,7 +8,6 @@
 use super::death;
 use super::item;
 use super::registry::Duty;
-use super::result;
 use super::{End, Execution, Stop};
 use crate::hardship::{Counters, HardshipDesk};
 use crate::kernel::Kernel;
@@ -274,9 +273,9 @@ impl Progress<'_> {
                 return self.number(count).await;
             }
             (Channel::Iopub, "stream") => item::output(content),
-            (Channel::Iopub, "execute_result") => result::line(content, true),
+            (Channel::Iopub, "execute_result") => self.duty.result(content, true).await,
             (Channel::Iopub, "display_data" | "update_display_data") => {
-                result::line(content, false)
+                self.duty.result(content, false).await
             }
             (Channel::Iopub, "error") if !self.failed => {
                 self.failed = true;

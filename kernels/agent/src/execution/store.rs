@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, IoSlice, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// Where the files are.
@@ -107,6 +107,31 @@ impl Store {
         }
     }
 
+    /// Writes a file that belongs to a log, such as the original of a picture. Blocks. An error
+    /// when there is no room.
+    pub fn keep(&self, log: &Log, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
+        self.make_directory()?;
+        let length = bytes.len() as u64;
+        if length > self.bounds.file || !self.take(log, length, true) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let path = self.directory.join(name);
+        let written = new_file(&path).and_then(|file| write_all(&file, vec![IoSlice::new(bytes)]));
+        if let Err(error) = written {
+            let _ = std::fs::remove_file(&path);
+            self.give_back(length);
+            return Err(error);
+        }
+        Ok(path)
+    }
+
+    fn make_directory(&self) -> io::Result<()> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(&self.directory)
+    }
+
     /// Notes that a log has ended, so that its file may go when others need the room.
     pub fn ended(&self, log: &Arc<Log>) {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
@@ -119,7 +144,7 @@ impl Store {
         used.ended.push_back(Arc::downgrade(log));
         drop(used);
         if let Some(oldest) = oldest.and_then(|log| log.upgrade()) {
-            self.give_back(oldest.forget_file());
+            self.give_back(oldest.forget_files());
         }
     }
 
@@ -145,7 +170,7 @@ impl Store {
             if let Some(oldest) = oldest.upgrade()
                 && !std::ptr::eq(Arc::as_ptr(&oldest), log)
             {
-                self.give_back(oldest.forget_file());
+                self.give_back(oldest.forget_files());
             }
         }
     }
@@ -188,7 +213,8 @@ impl Spill {
         if look {
             written.next_look = written.bytes + LOOK_BYTES;
         }
-        if let Err(error) = write_all(&file, bytes) {
+        let slices: Vec<IoSlice<'_>> = bytes.iter().map(|part| IoSlice::new(part)).collect();
+        if let Err(error) = write_all(&file, slices) {
             // What is a part of a write is no line.
             let _ = file.set_len(written.bytes);
             self.store.give_back(length);
@@ -204,19 +230,8 @@ impl Spill {
     }
 
     fn make(&self) -> io::Result<Arc<File>> {
-        let directory = &self.store.directory;
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(directory)?;
-        // Made by us, so nobody's link leads us elsewhere.
-        let made = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create_new(true)
-            .mode(0o644)
-            .open(&self.path)?;
-        let made = Arc::new(made);
+        self.store.make_directory()?;
+        let made = Arc::new(new_file(&self.path)?);
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         *file = Some(made.clone());
         Ok(made)
@@ -245,8 +260,17 @@ impl Spill {
     }
 }
 
-fn write_all(mut file: &File, bytes: &[Bytes]) -> io::Result<()> {
-    let mut slices: Vec<IoSlice<'_>> = bytes.iter().map(|part| IoSlice::new(part)).collect();
+/// A file that did not exist, so nobody's link leads us elsewhere.
+fn new_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create_new(true)
+        .mode(0o644)
+        .open(path)
+}
+
+fn write_all(mut file: &File, mut slices: Vec<IoSlice<'_>>) -> io::Result<()> {
     let mut rest = slices.as_mut_slice();
     while !rest.is_empty() {
         match file.write_vectored(rest) {

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Agent {
     program: Child,
     channel: SendRequest<Full<Bytes>>,
-    _kernels: TempDir,
+    kernels: TempDir,
 }
 
 impl Drop for Agent {
@@ -106,7 +106,7 @@ impl Agent {
         Self {
             program,
             channel,
-            _kernels: kernels,
+            kernels,
         }
     }
 
@@ -134,10 +134,18 @@ impl Agent {
 
     /// Makes it somebody's.
     pub async fn claim(&self, env: Value) {
-        let claim = json!({
-            "sandbox_id": "itest", "template_id": "base", "env": env,
+        self.claim_with(json!({"env": env})).await;
+    }
+
+    /// Makes it somebody's, with these fields of the claim.
+    pub async fn claim_with(&self, fields: Value) {
+        let mut claim = json!({
+            "sandbox_id": "itest", "template_id": "base", "env": {},
             "default_user": "root", "default_workdir": "/", "entropy": "00",
         });
+        for (name, value) in fields.as_object().unwrap() {
+            claim[name] = value.clone();
+        }
         assert_eq!(
             self.post("http://control/claim", &claim.to_string())
                 .await
@@ -220,6 +228,12 @@ impl Agent {
     /// Text of the main result of code in the default context.
     pub async fn value(&self, code: &str) -> String {
         main_text(&self.run(code).await)
+    }
+
+    /// How many files of executions there are.
+    pub fn kept_files(&self) -> usize {
+        let directory = std::fs::read_dir(self.kernels.path().join("executions"));
+        directory.map_or(0, Iterator::count)
     }
 
     /// Resident memory of the agent, and of a kernel by its pid, in KiB.

@@ -10,6 +10,7 @@ mod deaths;
 mod executions;
 mod harness;
 mod objects;
+mod pictures;
 mod requests;
 mod streams;
 mod transports;
