@@ -2,73 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
-import select
-import signal
-import struct
-import subprocess
-import termios
-import time
 from collections.abc import Iterator
 
 import pytest
-from harness.commandline import PATIENCE_SECONDS, environment
-from harness.server import BINARY
-
-
-class Shell:
-    """`soulbox exec -it` on a terminal that a test types into."""
-
-    def __init__(self, server, sandbox: str, *words: str, rows: int = 30, columns: int = 100):
-        self.terminal, inside = pty.openpty()
-        self.resize(rows, columns, tell=False)
-        self.before = termios.tcgetattr(self.terminal)
-        self.seen = b""
-        self.process = subprocess.Popen(
-            [str(BINARY), "exec", "-it", sandbox, "--", *words],
-            stdin=inside,
-            stdout=inside,
-            stderr=inside,
-            start_new_session=True,
-            env={**environment(server), "TERM": "xterm"},
-        )
-        os.close(inside)
-
-    def resize(self, rows: int, columns: int, tell: bool = True) -> None:
-        fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        if tell:
-            # The kernel tells the foreground group of a controlling terminal; this one is nobody's.
-            self.process.send_signal(signal.SIGWINCH)
-
-    def type(self, keys: bytes) -> None:
-        os.write(self.terminal, keys)
-
-    def await_text(self, text: bytes) -> bytes:
-        """What was shown up to and with the text, since the last time."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while text not in self.seen:
-            assert time.monotonic() < deadline, self.seen
-            if select.select([self.terminal], [], [], 0.5)[0]:
-                self.seen += os.read(self.terminal, 4096)
-        shown, _, self.seen = self.seen.partition(text)
-        return shown + text
-
-    def end(self) -> int:
-        status = self.process.wait(PATIENCE_SECONDS)
-        assert termios.tcgetattr(self.terminal) == self.before, "the terminal is as it was"
-        return status
+from harness.terminal import Terminal
 
 
 @pytest.fixture
-def shell(server, sandbox) -> Iterator[Shell]:
-    made = Shell(server, sandbox, "bash", "--norc", "--noprofile", "-i")
+def shell(server, sandbox) -> Iterator[Terminal]:
+    made = Terminal(server, "exec", "-it", sandbox, "--", "bash", "--norc", "--noprofile", "-i")
     made.await_text(b"$ ")
     yield made
-    made.process.kill()
-    made.process.wait()
-    os.close(made.terminal)
+    made.close()
 
 
 def test_size_and_its_changes_arrive(shell):
@@ -117,14 +62,13 @@ def test_a_full_screen_program_draws_and_leaves(shell):
 
 def test_the_terminal_is_restored_when_the_sandbox_ends(server, wire):
     sandbox = wire.create("base", timeout=60)["sandboxID"]
-    shell = Shell(server, sandbox, "sh", "-c", "echo up; exec sleep 1000")
+    shell = Terminal(server, "exec", "-it", sandbox, "--", "sh", "-c", "echo up; exec sleep 1000")
     try:
         shell.await_text(b"up\r\n")
         wire.kill(sandbox)
         assert shell.end() == 255
     finally:
-        shell.process.kill()
-        os.close(shell.terminal)
+        shell.close()
 
 
 def test_every_command_has_help(soulbox):

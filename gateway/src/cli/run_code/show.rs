@@ -1,21 +1,12 @@
 //! Shows the events of an execution: text as text, images as files.
 
-use super::print;
+use super::{
+    super::pictures::{FORMS, Pictures},
+    print,
+};
 use anyhow::Context as _;
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde_json::Value;
-use std::{io::Write as _, path::PathBuf};
-
-/// Formats that become files: the event's field, the ending, and whether it is base64.
-const FILES: [(&str, &str, bool); 4] = [
-    ("png", "png", true),
-    ("jpeg", "jpg", true),
-    ("svg", "svg", false),
-    ("pdf", "pdf", true),
-];
-
-/// Files that may be written by one execution, so that a loop does not fill a directory.
-const MOST_FILES: usize = 1000;
+use std::io::Write as _;
 
 /// How the code ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,13 +22,16 @@ pub enum Ended {
 /// Where events go.
 pub struct Show {
     json: bool,
-    files: usize,
+    pictures: Pictures,
 }
 
 impl Show {
     /// Events are shown, or printed as they are.
     pub fn new(json: bool) -> Self {
-        Self { json, files: 0 }
+        Self {
+            json,
+            pictures: Pictures::default(),
+        }
     }
 
     /// Shows one event; says how the code ended when this was the last.
@@ -78,49 +72,19 @@ impl Show {
 
     fn result(&mut self, result: &Value) -> anyhow::Result<()> {
         let mut shown = false;
-        for (field, ending, encoded) in FILES {
-            let Some(content) = result[field].as_str() else {
+        for form in FORMS {
+            let Some(content) = result[form.field].as_str() else {
                 continue;
             };
-            if self.files >= MOST_FILES {
-                continue;
+            if let Some(path) = self.pictures.save(form, content)? {
+                eprintln!("soulbox: saved {}", path.display());
+                shown = true;
             }
-            // Base64 of a kernel may have line ends in it.
-            let plain: Vec<u8> = content.bytes().filter(|byte| *byte != b'\n').collect();
-            let bytes = if encoded {
-                BASE64.decode(plain).context("an image makes no sense")?
-            } else {
-                content.as_bytes().to_vec()
-            };
-            let path = self.save(ending, &bytes)?;
-            eprintln!("soulbox: saved {}", path.display());
-            shown = true;
         }
         // The text of an image only says that it is one.
         if let Some(text) = result["text"].as_str().filter(|_| !shown) {
             print(format!("{text}\n").as_bytes())?;
         }
         Ok(())
-    }
-
-    /// Writes a new file; none that is there is touched.
-    fn save(&mut self, ending: &str, bytes: &[u8]) -> anyhow::Result<PathBuf> {
-        loop {
-            self.files += 1;
-            let path = PathBuf::from(format!("soulbox-{}.{ending}", self.files));
-            match std::fs::File::create_new(&path) {
-                Ok(mut file) => {
-                    file.write_all(bytes)?;
-                    return Ok(path);
-                }
-                Err(error)
-                    if error.kind() == std::io::ErrorKind::AlreadyExists
-                        && self.files < MOST_FILES => {}
-                Err(error) => {
-                    return Err(error)
-                        .with_context(|| format!("{} cannot be written", path.display()));
-                }
-            }
-        }
     }
 }
