@@ -60,11 +60,12 @@ lint: setup ## formatting, lints and licences only
 	@python3 tests/run.py lint
 
 perf: images ## measures what isolation costs, and prints samples, medians and ratios
-	@tests/setup.sh current
+	@tests/setup.sh perf
 	@$(ROOT) $(SOULBOX_CACHE)/venvs/current/bin/python tests/perf/latency.py
 	@$(ROOT) $(SOULBOX_CACHE)/venvs/current/bin/python tests/perf/executions.py
 	@$(ROOT) $(SOULBOX_CACHE)/venvs/current/bin/python tests/perf/languages.py
 	@$(ROOT) $(SOULBOX_CACHE)/venvs/current/bin/python tests/perf/services.py
+	@$(ROOT) $(SOULBOX_CACHE)/venvs/jupyter/bin/python tests/perf/jupyter.py
 
 clean: ## removes build output and the demo's files; images and caches stay
 	@cargo clean

@@ -5,6 +5,7 @@
 #   tests/setup.sh            everything
 #   tests/setup.sh current    only the newest Python client (what the demo needs)
 #   tests/setup.sh jupyter    only the Jupyter clients and the browser
+#   tests/setup.sh perf       only what `make perf` needs
 #   tests/setup.sh tools      only what checks our own Python
 set -eu
 
@@ -81,6 +82,10 @@ case ${1:-all} in
         venv jupyter "$here/jupyter/requirements.txt"
         browser
         ;;
+    perf)
+        venv current "$here/e2b/python/requirements-current.txt"
+        venv jupyter "$here/jupyter/requirements.txt"
+        ;;
     current) venv current "$here/e2b/python/requirements-current.txt" ;;
     all)
         venv tools "$here/requirements-tools.txt"
@@ -95,5 +100,5 @@ case ${1:-all} in
         packages cli-classic e2b/cli/classic
         packages cli-current e2b/cli/current
         ;;
-    *) fail "unknown part: $1 (all, tools, current, jupyter)" ;;
+    *) fail "unknown part: $1 (all, tools, current, jupyter, perf)" ;;
 esac

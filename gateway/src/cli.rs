@@ -11,6 +11,7 @@ mod logging;
 mod logs;
 mod namespace_init;
 mod node;
+mod pictures;
 mod port_forward;
 mod ps;
 mod remote;
@@ -54,7 +55,7 @@ enum Command {
     Doctor(doctor::Options),
     /// Run code in a kernel, in a sandbox of its own or in one that there is
     Run(run_code::Options),
-    /// List, restart and interrupt the kernels of a sandbox
+    /// Start, list and attach to kernels; restart and interrupt those of a sandbox
     Kernel(kernel::Options),
     /// Run a command in a sandbox; its streams and exit status are passed through
     Exec(exec::Options),

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
-from harness.commandline import environment
-from harness.server import BINARY
-from harness.typed import Typed
-
-
-class Shell(Typed):
-    """`soulbox exec -it` on a terminal that a test types into."""
-
-    def __init__(self, server, sandbox: str, *words: str, rows: int = 30, columns: int = 100):
-        command = [str(BINARY), "exec", "-it", sandbox, "--", *words]
-        super().__init__(command, environment(server), rows, columns)
+from harness.terminal import Terminal
 
 
 @pytest.fixture
-def shell(server, sandbox) -> Iterator[Shell]:
-    made = Shell(server, sandbox, "bash", "--norc", "--noprofile", "-i")
+def shell(server, sandbox) -> Iterator[Terminal]:
+    made = Terminal(server, "exec", "-it", sandbox, "--", "bash", "--norc", "--noprofile", "-i")
     made.await_text(b"$ ")
     yield made
     made.close()
@@ -77,14 +66,13 @@ def test_a_full_screen_program_draws_and_leaves(shell):
 
 def test_the_terminal_is_restored_when_the_sandbox_ends(server, wire):
     sandbox = wire.create("base", timeout=60)["sandboxID"]
-    shell = Shell(server, sandbox, "sh", "-c", "echo up; exec sleep 1000")
+    shell = Terminal(server, "exec", "-it", sandbox, "--", "sh", "-c", "echo up; exec sleep 1000")
     try:
         shell.await_text(b"up\r\n")
         wire.kill(sandbox)
         assert shell.end() == 255
     finally:
-        shell.process.kill()
-        os.close(shell.terminal)
+        shell.close()
 
 
 def test_every_command_has_help(soulbox):

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import termios
 import time
+from typing import Any
 
 # A program that shows nothing for longer than this hangs.
 PATIENCE_SECONDS = 60
@@ -31,8 +32,13 @@ class Typed:
             stderr=inside,
             start_new_session=True,
             env={**environment, "TERM": "xterm"},
+            **self.further(),
         )
         os.close(inside)
+
+    def further(self) -> dict[str, Any]:
+        """What else the program is started with."""
+        return {}
 
     def resize(self, rows: int, columns: int, tell: bool = True) -> None:
         fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -43,15 +49,21 @@ class Typed:
     def type(self, keys: bytes) -> None:
         os.write(self.terminal, keys)
 
-    def await_text(self, text: bytes) -> bytes:
+    def await_text(self, text: bytes, patience: float = PATIENCE_SECONDS) -> bytes:
         """What was shown up to and with the text, since the last time."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + patience
         while text not in self.seen:
             assert time.monotonic() < deadline, self.seen
             if select.select([self.terminal], [], [], 0.5)[0]:
-                self.seen += os.read(self.terminal, 4096)
+                self.seen += self._read()
         shown, _, self.seen = self.seen.partition(text)
         return shown + text
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self.terminal, 4096)
+        except OSError as gone:
+            raise AssertionError(f"the terminal has ended; it had shown {self.seen!r}") from gone
 
     def end(self) -> int:
         status = self.process.wait(PATIENCE_SECONDS)

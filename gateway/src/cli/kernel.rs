@@ -1,9 +1,12 @@
-//! `soulbox kernel list|restart|interrupt ID`: the kernels (contexts) of a sandbox.
+//! `soulbox kernel list|start|attach|restart|interrupt`: live kernels, whichever client made them.
 
-use super::remote::{Envd, Remote, block_on};
+mod attach;
+
+use super::remote::{Envd, Gateway, Remote, block_on};
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::process::ExitCode;
 
 /// Options of `kernel`.
@@ -17,11 +20,26 @@ pub struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List them, with what they run
+    /// List all kernels, or those of one sandbox with what they run
     List {
         /// The sandbox
         #[arg(value_name = "ID")]
-        sandbox: String,
+        sandbox: Option<String>,
+    },
+    /// Start one and print its id; its sandbox ends some time after it was last used
+    Start {
+        /// What it is, e.g. python3, or TEMPLATE.NAME [default: the server's default]
+        name: Option<String>,
+        /// Start it in this sandbox, which keeps its own end
+        #[arg(short, long, value_name = "ID")]
+        sandbox: Option<String>,
+    },
+    /// Work in a live kernel from this terminal, beside its other clients; code on standard
+    /// input is run as one cell
+    Attach {
+        /// The kernel
+        #[arg(value_name = "KERNEL")]
+        kernel: String,
     },
     /// End one and start it anew: its state is gone, its name stays
     Restart {
@@ -46,7 +64,12 @@ pub fn run(options: Options) -> ExitCode {
     block_on(async {
         let gateway = options.remote.gateway()?;
         match options.command {
-            Command::List { sandbox } => list(&gateway.envd(&sandbox, None).await?).await?,
+            Command::List {
+                sandbox: Some(sandbox),
+            } => list(&gateway.envd(&sandbox, None).await?).await?,
+            Command::List { sandbox: None } => list_all(&gateway).await?,
+            Command::Start { name, sandbox } => start(&gateway, name, sandbox).await?,
+            Command::Attach { kernel } => return attach::attach(gateway, &kernel).await,
             Command::Restart { sandbox, kernel } => {
                 let envd = gateway.envd(&sandbox, None).await?;
                 let path = format!("/contexts/{kernel}/restart");
@@ -59,6 +82,46 @@ pub fn run(options: Options) -> ExitCode {
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+async fn list_all(gateway: &Gateway) -> anyhow::Result<()> {
+    let kernels = gateway.kernels(Method::GET, "/api/kernels", None).await?;
+    println!(
+        "{:<36}  {:<16} {:<10} {:>7}  SANDBOX",
+        "ID", "KERNEL", "STATE", "CLIENTS"
+    );
+    for one in kernels.as_array().into_iter().flatten() {
+        let [id, name, state, sandbox] = ["id", "name", "execution_state", "sandbox"]
+            .map(|name| one[name].as_str().unwrap_or_default().escape_debug());
+        println!(
+            "{:<36}  {:<16} {:<10} {:>7}  {sandbox}",
+            id.to_string(),
+            name.to_string(),
+            state.to_string(),
+            one["connections"]
+        );
+    }
+    Ok(())
+}
+
+async fn start(
+    gateway: &Gateway,
+    name: Option<String>,
+    sandbox: Option<String>,
+) -> anyhow::Result<()> {
+    let mut wish = json!({});
+    if let Some(name) = name {
+        wish["name"] = name.into();
+    }
+    if let Some(sandbox) = sandbox {
+        wish["sandbox"] = sandbox.into();
+    }
+    let made = gateway
+        .kernels(Method::POST, "/api/kernels", Some(&wish))
+        .await?;
+    let id = made["id"].as_str().context("no kernel was named")?;
+    println!("{}", id.escape_debug());
+    Ok(())
 }
 
 async fn list(envd: &Envd) -> anyhow::Result<()> {

@@ -34,7 +34,7 @@ pub fn run(options: Options) -> ExitCode {
     block_on(async {
         let gateway = options.remote.gateway()?;
         // A wrong address or key is told here, and not by a launcher that stays empty.
-        gateway.json(Method::GET, "/api/status").await?;
+        gateway.kernels(Method::GET, "/api/status", None).await?;
         let started = Command::new(PROGRAM)
             .arg(format!("--gateway-url={}", gateway.url()))
             .args(options.arguments)

@@ -28,7 +28,8 @@ const INTERPRETER_PORT: &str = "49999";
 /// Which gateway, and as whom.
 #[derive(Debug, Clone, Args)]
 pub struct Remote {
-    /// The gateway [default: E2B_API_URL, else http://127.0.0.1:3000]
+    /// The gateway [default: E2B_API_URL, else http://127.0.0.1:3000]; for kernels and
+    /// JupyterLab with the base path of its Jupyter routes, if it has one
     #[arg(long, env = "SOULBOX_URL", value_name = "URL")]
     url: Option<String>,
     /// The key [default: E2B_API_KEY]
@@ -46,6 +47,8 @@ pub struct Remote {
 pub struct Gateway {
     address: SocketAddr,
     authority: String,
+    /// The path under which Jupyter's routes are (`jupyter_base_path`), mostly empty.
+    base: String,
     key: HeaderValue,
 }
 
@@ -76,9 +79,10 @@ impl Remote {
         let from = |name: &str| env::var(name).ok().filter(|text| !text.is_empty());
         let url = self.url.or_else(|| from("E2B_API_URL"));
         let url = url.unwrap_or_else(|| DEFAULT_URL.to_owned());
-        let Some(authority) = url.trim_end_matches('/').strip_prefix("http://") else {
+        let Some(place) = url.trim_end_matches('/').strip_prefix("http://") else {
             bail!("{url}: this command speaks plain http only; give an http:// URL with --url");
         };
+        let (authority, base) = place.split_at(place.find('/').unwrap_or(place.len()));
         let key = self.api_key.or_else(|| from("E2B_API_KEY"));
         let key = key.context(
             "an API key is needed: set SOULBOX_API_KEY or E2B_API_KEY, or give --api-key",
@@ -88,6 +92,7 @@ impl Remote {
         Ok(Gateway {
             address: address(authority)?,
             authority: authority.to_owned(),
+            base: base.to_owned(),
             key,
         })
     }
@@ -112,7 +117,7 @@ fn address(authority: &str) -> anyhow::Result<SocketAddr> {
 impl Gateway {
     /// Its address as other programs want it.
     pub fn url(&self) -> String {
-        format!("http://{}", self.authority)
+        format!("http://{}{}", self.authority, self.base)
     }
 
     /// The key, for a program that acts for the same user.
@@ -127,6 +132,11 @@ impl Gateway {
             .uri(path)
             .header(header::HOST, &self.authority)
             .header("x-api-key", &self.key)
+    }
+
+    /// The head of a request to Jupyter's routes.
+    pub fn jupyter(&self, method: Method, path: &str) -> Builder {
+        self.api(method, &format!("{}{path}", self.base))
     }
 
     /// Connects.
@@ -152,6 +162,21 @@ impl Gateway {
             .send(self.api(method, path).body(Body::empty())?)
             .await?;
         Ok(serde_json::from_slice(&read(answer).await?)?)
+    }
+
+    /// Asks Jupyter's routes for JSON; a body is sent as JSON too.
+    pub async fn kernels(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        let answer = self.send(self.jupyter(method, path).body(body)?).await?;
+        match read(answer).await? {
+            empty if empty.is_empty() => Ok(Value::Null),
+            text => Ok(serde_json::from_slice(&text)?),
+        }
     }
 
     /// The way to processes and files of a sandbox.

@@ -15,6 +15,9 @@ use std::{borrow::Cow, sync::Arc};
 /// Schemes of `Authorization` that carry a token.
 const SCHEMES: [&str; 2] = ["token", "bearer"];
 
+/// Headers in which E2B clients have their key.
+const E2B: [&str; 2] = ["x-api-key", "x-access-token"];
+
 /// Extracts the caller of a request; a handler that takes it can't be reached without a key.
 pub struct Authenticated(pub Caller);
 
@@ -63,7 +66,8 @@ fn in_headers(headers: &HeaderMap) -> Option<&str> {
         let known = SCHEMES.iter().any(|word| scheme.eq_ignore_ascii_case(word));
         Some(token.trim()).filter(|token| known && !token.is_empty())
     });
-    authorization.or_else(|| text("x-api-key"))
+    let mut of_e2b = E2B.iter().filter_map(|name| text(name));
+    authorization.or_else(|| of_e2b.next())
 }
 
 #[cfg(test)]
@@ -84,7 +88,9 @@ mod tests {
                 "{value}"
             );
         }
-        assert_eq!(asked("x-api-key", "abc").as_deref(), Some("abc"));
+        for name in E2B {
+            assert_eq!(asked(name, "abc").as_deref(), Some("abc"), "{name}");
+        }
         for value in ["token ", "token", "Basic abc", ""] {
             assert_eq!(asked("authorization", value), None, "{value}");
         }

@@ -18,6 +18,8 @@ use tokio::{
 
 /// Where the warm kernel of a new sandbox is.
 const WARM_DIRECTORY: &str = "/home/user";
+/// Longest name of a kernelspec that a sandbox is asked for, in bytes.
+const NAME_BYTES: usize = 128;
 
 /// What a client wants.
 #[derive(Debug, Clone, Default)]
@@ -80,9 +82,15 @@ impl Kernels {
         let sandbox = self.sandboxes.running(id).ok_or_else(unknown)?;
         let kind = self
             .kind_in(&sandbox.record.template, wish.name.as_deref())
-            .await?;
+            .await;
+        let name = match kind {
+            Ok(kind) => kind.kernel.name,
+            // Its owner may have installed one that the template does not have.
+            Err(KernelError::NoSuchKind(name)) if name.len() <= NAME_BYTES => name,
+            Err(error) => return Err(error),
+        };
         let kernel = self
-            .start(&sandbox, &kind, wish, &wish.env, deadline)
+            .start(&sandbox, &name, wish, &wish.env, deadline)
             .await?;
         Ok((sandbox, kernel))
     }
@@ -134,7 +142,8 @@ impl Kernels {
         }
         // The sandbox has the variables already.
         let none = BTreeMap::new();
-        let kernel = self.start(sandbox, kind, wish, &none, deadline).await?;
+        let name = &kind.kernel.name;
+        let kernel = self.start(sandbox, name, wish, &none, deadline).await?;
         for spare in there.iter().filter(|spare| is_ready(spare)) {
             // It costs memory only.
             let _ = self.ask_end(sandbox, &spare.id).await;
@@ -145,14 +154,14 @@ impl Kernels {
     async fn start(
         &self,
         sandbox: &Sandbox,
-        kind: &Kind,
+        name: &str,
         wish: &Wish,
         env: &BTreeMap<String, String>,
         deadline: Instant,
     ) -> Result<Kernel, KernelError> {
         let id = wish.id.clone().unwrap_or_else(KernelId::random);
         let new = NewKernel {
-            name: &kind.kernel.name,
+            name,
             kernel_id: &id,
             cwd: wish.directory.as_deref(),
             env,

@@ -16,7 +16,7 @@ use crate::execution::store::Store;
 use crate::hardship::HardshipDesk;
 use crate::kernel::Life;
 use crate::kernel::loss::Loss;
-use crate::kernel::spec;
+use crate::kernel::spec::Specs;
 use crate::process::reaper::Reaper;
 use crate::sandbox::Sandbox;
 use context::{Contexts, DEFAULT_LANGUAGE};
@@ -55,7 +55,7 @@ impl Interpreter {
         let executions = Executions::new(Store::of_the_sandbox(), pictures);
         let desk = Arc::new(HardshipDesk::default());
         let contexts = Contexts::new(
-            spec::discover(&roots),
+            Specs::under(roots),
             sandbox,
             reaper,
             executions.clone(),

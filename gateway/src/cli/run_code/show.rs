@@ -1,24 +1,15 @@
 //! Shows the events of an execution: text as text, images as files.
 
-use super::print;
+use super::{
+    super::pictures::{FORMS, Pictures},
+    print,
+};
 use anyhow::Context as _;
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde_json::Value;
-use std::{io::Write as _, path::PathBuf};
-
-/// Formats that become files: the event's field, the ending, and whether it is base64.
-const FILES: [(&str, &str, bool); 4] = [
-    ("png", "png", true),
-    ("jpeg", "jpg", true),
-    ("svg", "svg", false),
-    ("pdf", "pdf", true),
-];
+use std::io::Write as _;
 
 /// Formats that can be read in a terminal, the best one first.
 const TEXTS: [&str; 3] = ["text", "markdown", "latex"];
-
-/// Files that may be written by one execution, so that a loop does not fill a directory.
-const MOST_FILES: usize = 1000;
 
 /// How the code ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,13 +25,16 @@ pub enum Ended {
 /// Where events go.
 pub struct Show {
     json: bool,
-    files: usize,
+    pictures: Pictures,
 }
 
 impl Show {
     /// Events are shown, or printed as they are.
     pub fn new(json: bool) -> Self {
-        Self { json, files: 0 }
+        Self {
+            json,
+            pictures: Pictures::default(),
+        }
     }
 
     /// Shows one event; says how the code ended when this was the last.
@@ -81,27 +75,14 @@ impl Show {
 
     fn result(&mut self, result: &Value) -> anyhow::Result<()> {
         let mut shown = false;
-        for (field, ending, encoded) in FILES {
-            let Some(content) = result[field].as_str() else {
+        for form in FORMS {
+            let Some(content) = result[form.field].as_str() else {
                 continue;
             };
-            if self.files >= MOST_FILES {
-                continue;
+            if let Some(path) = self.pictures.save(form, content)? {
+                eprintln!("soulbox: saved {}", path.display());
+                shown = true;
             }
-            let bytes = if encoded {
-                // Base64 of a kernel may have line ends in it.
-                let plain = content.bytes().filter(|byte| !byte.is_ascii_whitespace());
-                let Ok(bytes) = BASE64.decode(plain.collect::<Vec<u8>>()) else {
-                    eprintln!("soulbox: what came as {field} is no image");
-                    continue;
-                };
-                bytes
-            } else {
-                content.as_bytes().to_vec()
-            };
-            let path = self.save(ending, &bytes)?;
-            eprintln!("soulbox: saved {}", path.display());
-            shown = true;
         }
         // The text of an image only says that it is one.
         let text = TEXTS.iter().find_map(|field| result[*field].as_str());
@@ -109,26 +90,5 @@ impl Show {
             print(format!("{text}\n").as_bytes())?;
         }
         Ok(())
-    }
-
-    /// Writes a new file; none that is there is touched.
-    fn save(&mut self, ending: &str, bytes: &[u8]) -> anyhow::Result<PathBuf> {
-        loop {
-            self.files += 1;
-            let path = PathBuf::from(format!("soulbox-{}.{ending}", self.files));
-            match std::fs::File::create_new(&path) {
-                Ok(mut file) => {
-                    file.write_all(bytes)?;
-                    return Ok(path);
-                }
-                Err(error)
-                    if error.kind() == std::io::ErrorKind::AlreadyExists
-                        && self.files < MOST_FILES => {}
-                Err(error) => {
-                    return Err(error)
-                        .with_context(|| format!("{} cannot be written", path.display()));
-                }
-            }
-        }
     }
 }

@@ -9,7 +9,7 @@ use crate::execution::{Birth, End, Stop, jupyter};
 use crate::hardship::HardshipDesk;
 use crate::kernel::forker::Forker;
 use crate::kernel::loss::Loss;
-use crate::kernel::spec::Spec;
+use crate::kernel::spec::{Spec, Specs};
 use crate::kernel::{Config, Kernel, Life, START_DEADLINE};
 use crate::process::reaper::Reaper;
 use crate::sandbox::Sandbox;
@@ -226,7 +226,7 @@ impl Ticket {
 pub struct Contexts {
     sandbox: Arc<Sandbox>,
     reaper: Arc<Reaper>,
-    specs: Vec<Spec>,
+    specs: Specs,
     executions: Arc<Executions>,
     desk: Arc<HardshipDesk>,
     /// Room for code.
@@ -239,13 +239,14 @@ pub struct Contexts {
 impl Contexts {
     /// The default contexts, without processes.
     pub fn new(
-        specs: Vec<Spec>,
+        specs: Specs,
         sandbox: Arc<Sandbox>,
         reaper: Arc<Reaper>,
         executions: Arc<Executions>,
         desk: Arc<HardshipDesk>,
     ) -> Self {
         let forkers = specs
+            .all()
             .iter()
             .filter_map(|spec| Some((spec.name.clone(), Forker::of(spec, &reaper)?)))
             .collect();
@@ -295,7 +296,7 @@ impl Contexts {
             .find(|context| context.is_default && context.shown.language == spec.name);
         match made {
             Some(context) => Ok(context.clone()),
-            None => self.add(&mut list, spec, Path::new(DEFAULT_CWD), true),
+            None => self.add(&mut list, &spec, Path::new(DEFAULT_CWD), true),
         }
     }
 
@@ -305,7 +306,7 @@ impl Contexts {
         if !Path::new(cwd).is_dir() {
             return Err(ContextError::Directory(cwd.into()));
         }
-        let context = self.add(&mut self.list(), spec, Path::new(cwd), false)?;
+        let context = self.add(&mut self.list(), &spec, Path::new(cwd), false)?;
         match context.kernel.live(Instant::now() + START_DEADLINE).await {
             Ok(_) => Ok(context),
             Err(loss) => {
@@ -322,7 +323,7 @@ impl Contexts {
         let cwd = asked.cwd.unwrap_or_else(|| DEFAULT_CWD.into());
         let context = self.place(
             &mut self.list(),
-            spec,
+            &spec,
             Path::new(&cwd),
             false,
             asked.id,
@@ -351,20 +352,18 @@ impl Contexts {
             .ok_or_else(|| ContextError::Unknown(id.into()))
     }
 
-    fn spec(&self, language: &str) -> Result<&Spec, ContextError> {
-        let name = language.trim().to_lowercase();
-        self.specs
-            .iter()
-            .find(|spec| spec.is(&name))
-            .ok_or_else(|| ContextError::Language {
-                language: language.into(),
-                available: self
-                    .specs
-                    .iter()
-                    .map(|spec| spec.name.as_str())
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            })
+    fn spec(&self, language: &str) -> Result<Spec, ContextError> {
+        let found = self.specs.find(&language.trim().to_lowercase());
+        found.ok_or_else(|| ContextError::Language {
+            language: language.into(),
+            available: self
+                .specs
+                .all()
+                .iter()
+                .map(|spec| spec.name.as_str())
+                .collect::<Vec<_>>()
+                .join(", "),
+        })
     }
 
     fn add(

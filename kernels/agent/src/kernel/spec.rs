@@ -8,6 +8,7 @@ use crate::process::spawn::DEFAULT_PATH;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// Longest `kernel.json` that is read.
 const SPEC_BYTES: u64 = 256 << 10;
@@ -26,10 +27,27 @@ pub enum InterruptMode {
     Message,
 }
 
+/// How a kernel is reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// Sockets that are files.
+    #[default]
+    Ipc,
+    /// Ports of the sandbox's loopback.
+    Tcp,
+}
+
+/// Words of the commands of kernels that are known to take `ipc` (section 5.1 of the Jupyter wire
+/// contract). Many others do not start with it, or say nothing, and every kernel takes `tcp`.
+const TAKE_IPC: [&str; 4] = ["ipykernel", "IRkernel", "bash_kernel", "xpython"];
+
 /// What a kernel can do beyond Jupyter: `metadata.soulbox` of its specification.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Beyond {
+    /// How it is reached. Kernelspecs that are not made for us do not say.
+    pub transport: Transport,
     /// Further names of the language.
     pub aliases: Vec<String>,
     /// It knows the message that changes a running kernel's variables.
@@ -77,7 +95,20 @@ struct File {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Metadata {
-    soulbox: Beyond,
+    soulbox: Option<Beyond>,
+}
+
+/// What is assumed of a kernelspec that knows nothing of us.
+fn stock(argv: &[String]) -> Beyond {
+    let takes_ipc = |argument: &String| TAKE_IPC.iter().any(|word| argument.contains(word));
+    Beyond {
+        transport: if argv.iter().any(takes_ipc) {
+            Transport::Ipc
+        } else {
+            Transport::Tcp
+        },
+        ..Beyond::default()
+    }
 }
 
 impl Spec {
@@ -89,14 +120,9 @@ impl Spec {
         }
         let file: File = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
         let name = directory.file_name()?.to_str()?.to_ascii_lowercase();
-        if file.argv.is_empty()
-            || !file
-                .metadata
-                .soulbox
-                .needs
-                .iter()
-                .all(|need| is_there(need))
-        {
+        let beyond = file.metadata.soulbox;
+        let beyond = beyond.unwrap_or_else(|| stock(&file.argv));
+        if file.argv.is_empty() || !beyond.needs.iter().all(|need| is_there(need)) {
             return None;
         }
         Some(Self {
@@ -105,7 +131,7 @@ impl Spec {
             env: file.env,
             interrupt: file.interrupt_mode,
             directory: directory.to_owned(),
-            beyond: file.metadata.soulbox,
+            beyond,
         })
     }
 
@@ -124,8 +150,40 @@ fn is_there(need: &Path) -> bool {
     directories.any(|directory| directory.join(need).exists())
 }
 
+/// The kernelspecs of a sandbox. Whoever has root in it may install more, so what is not known is
+/// looked for once more.
+pub struct Specs {
+    roots: Vec<PathBuf>,
+    found: RwLock<Arc<[Spec]>>,
+}
+
+impl Specs {
+    /// Those under these directories.
+    pub fn under(roots: Vec<PathBuf>) -> Self {
+        let found = RwLock::new(discover(&roots).into());
+        Self { roots, found }
+    }
+
+    /// All that were found, ours first.
+    pub fn all(&self) -> Arc<[Spec]> {
+        // Every change replaces the whole.
+        let found = self.found.read().unwrap_or_else(PoisonError::into_inner);
+        found.clone()
+    }
+
+    /// The one that a client means who says `language`.
+    pub fn find(&self, language: &str) -> Option<Spec> {
+        let known = |specs: &[Spec]| specs.iter().find(|spec| spec.is(language)).cloned();
+        known(&self.all()).or_else(|| {
+            let now: Arc<[Spec]> = discover(&self.roots).into();
+            *self.found.write().unwrap_or_else(PoisonError::into_inner) = now.clone();
+            known(&now)
+        })
+    }
+}
+
 /// The specifications under these directories, in this order; of two with one name the first.
-pub fn discover(roots: &[PathBuf]) -> Vec<Spec> {
+fn discover(roots: &[PathBuf]) -> Vec<Spec> {
     let mut found: Vec<Spec> = Vec::new();
     for root in roots {
         let Ok(entries) = std::fs::read_dir(root) else {
@@ -184,5 +242,28 @@ mod tests {
         );
         assert!(found[0].is("python3") && found[0].is("python") && !found[0].is("ir"));
         assert_eq!(found[1].interrupt, InterruptMode::Message);
+        assert_eq!(found[0].beyond.transport, Transport::Ipc, "it knows us");
+        assert_eq!(found[1].beyond.transport, Transport::Tcp, "nobody knows it");
+    }
+
+    #[test]
+    fn kernels_that_take_ipc_are_known_by_their_commands() {
+        let of = |words: &[&str]| {
+            let argv: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            stock(&argv).transport
+        };
+        let file = "{connection_file}";
+        assert_eq!(
+            of(&["python3", "-m", "ipykernel_launcher", "-f", file]),
+            Transport::Ipc
+        );
+        assert_eq!(
+            of(&["R", "-e", "IRkernel::main()", "--args", file]),
+            Transport::Ipc
+        );
+        assert_eq!(
+            of(&["deno", "jupyter", "--kernel", "--conn", file]),
+            Transport::Tcp
+        );
     }
 }

@@ -225,8 +225,8 @@ async fn started(
 ) -> Result<(Arc<Link>, Console), Loss> {
     let config = &shared.config;
     let spawn = |error: std::io::Error| Loss::Spawn(error.to_string());
-    let connection =
-        Connection::create(&uuid::Uuid::new_v4().simple().to_string()).map_err(spawn)?;
+    let name = uuid::Uuid::new_v4().simple().to_string();
+    let connection = Connection::create(&name, config.spec.beyond.transport).map_err(spawn)?;
     connection.write(&config.spec.name).map_err(spawn)?;
     let identity = config.sandbox.identity();
     let (child, console) = launch::launch(

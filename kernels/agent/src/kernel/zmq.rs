@@ -1,12 +1,12 @@
 //! The ZeroMQ sockets of a kernel that starts: waited for, connected, with deadlines.
 //!
-//! A kernel's sockets are files. They are looked for every few milliseconds until they are
-//! there, because any longer wait is added to every cold start.
+//! A kernel's sockets are files, or ports of the loopback. They are looked for every few
+//! milliseconds until they are there, because any longer wait is added to every cold start.
 
+use super::connection::Address;
 use super::zmtp::{self, Reader, Role, Writer};
 use bytes::Bytes;
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::Mutex;
@@ -54,27 +54,30 @@ impl Sender {
 /// Connects a request channel. Channels that share an identity are one client to the kernel,
 /// which is how it finds the stdin of whoever asked on shell.
 pub async fn dealer(
-    path: &Path,
+    address: &Address,
     identity: &str,
     until: Instant,
 ) -> Result<(Sender, Reader), SocketError> {
-    let (reader, writer) = connect(path, Role::Dealer(identity), until).await?;
+    let (reader, writer) = connect(address, Role::Dealer(identity), until).await?;
     Ok((Sender(Mutex::new(writer)), reader))
 }
 
 /// Connects to the broadcasts, all of them. The writer keeps the subscription.
-pub async fn subscriber(path: &Path, until: Instant) -> Result<(Writer, Reader), SocketError> {
-    let (reader, writer) = connect(path, Role::Subscriber, until).await?;
+pub async fn subscriber(
+    address: &Address,
+    until: Instant,
+) -> Result<(Writer, Reader), SocketError> {
+    let (reader, writer) = connect(address, Role::Subscriber, until).await?;
     Ok((writer, reader))
 }
 
 async fn connect(
-    path: &Path,
+    address: &Address,
     role: Role<'_>,
     until: Instant,
 ) -> Result<(Reader, Writer), SocketError> {
     loop {
-        match tokio::time::timeout_at(until, zmtp::connect(path, role)).await {
+        match tokio::time::timeout_at(until, zmtp::connect(address, role)).await {
             Ok(Ok(connected)) => return Ok(connected),
             // Not made yet, or bound and not yet listened on.
             Ok(Err(error))

@@ -1,4 +1,4 @@
-//! ZMTP 3.0 over a Unix socket, as much of it as a Jupyter client needs (rfc.zeromq.org/spec/23).
+//! ZMTP 3.0 over a Unix socket or the loopback, as much of it as a Jupyter client needs (rfc.zeromq.org/spec/23).
 //!
 //! The NULL mechanism, a DEALER that asks and a SUB that listens. The `zeromq` crate is what
 //! the tests speak with on the other side, but it is not used here, for it trusts the length
@@ -7,12 +7,11 @@
 //! message has a bound, the end of a kernel is the end of the stream, and nothing is read
 //! before somebody asks for it, so that a reader who stops holds the kernel back.
 
+use super::connection::Address;
 use bytes::{Buf as _, Bytes, BytesMut};
 use std::io;
-use std::path::Path;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UnixStream};
 
 /// Largest message, in bytes: what the Jupyter wire contract promises to carry.
 pub const MESSAGE_BYTES: usize = 128 << 20;
@@ -42,20 +41,16 @@ pub enum Role<'a> {
 
 /// The receiving side.
 pub struct Reader {
-    stream: OwnedReadHalf,
+    stream: Box<dyn AsyncRead + Send + Sync + Unpin>,
     buffer: BytesMut,
 }
 
 /// The sending side. `None` once a message was sent in part only.
-pub struct Writer(Option<OwnedWriteHalf>);
+pub struct Writer(Option<Box<dyn AsyncWrite + Send + Sync + Unpin>>);
 
 /// Connects and shakes hands.
-pub async fn connect(path: &Path, role: Role<'_>) -> io::Result<(Reader, Writer)> {
-    let (reader, mut writer) = UnixStream::connect(path).await?.into_split();
-    let mut reader = Reader {
-        stream: reader,
-        buffer: BytesMut::new(),
-    };
+pub async fn connect(address: &Address, role: Role<'_>) -> io::Result<(Reader, Writer)> {
+    let (mut reader, mut writer) = open(address).await?;
     writer.write_all(&greeting()).await?;
     reader.fill(GREETING_BYTES).await?;
     check(&reader.buffer.split_to(GREETING_BYTES))?;
@@ -69,6 +64,31 @@ pub async fn connect(path: &Path, role: Role<'_>) -> io::Result<(Reader, Writer)
         writer.write_all(&[0, 1, 1]).await?;
     }
     Ok((reader, Writer(Some(writer))))
+}
+
+type Halves = (Reader, Box<dyn AsyncWrite + Send + Sync + Unpin>);
+
+async fn open(address: &Address) -> io::Result<Halves> {
+    let reader = |stream| Reader {
+        stream,
+        buffer: BytesMut::new(),
+    };
+    Ok(match address {
+        Address::File(path) => {
+            let (read, write) = UnixStream::connect(path).await?.into_split();
+            (reader(Box::new(read)), Box::new(write))
+        }
+        Address::Port(port) => {
+            let stream = TcpStream::connect(port).await?;
+            // Where nobody listens yet, a connection may meet itself.
+            if stream.local_addr()? == stream.peer_addr()? {
+                return Err(io::ErrorKind::ConnectionRefused.into());
+            }
+            stream.set_nodelay(true)?;
+            let (read, write) = stream.into_split();
+            (reader(Box::new(read)), Box::new(write))
+        }
+    })
 }
 
 impl Reader {
@@ -220,6 +240,10 @@ mod tests {
         (directory, path, address)
     }
 
+    fn file(path: &std::path::Path) -> Address {
+        Address::File(path.to_owned())
+    }
+
     fn message(frames: &[Bytes]) -> ZmqMessage {
         ZmqMessage::try_from(frames.to_vec()).expect("frames")
     }
@@ -229,7 +253,22 @@ mod tests {
         let (_directory, path, address) = place("router");
         let mut router = RouterSocket::new();
         router.bind(&address).await.expect("bound");
-        let (mut reader, mut writer) = connect(&path, Role::Dealer("me")).await.expect("connected");
+        both_ways(router, file(&path)).await;
+    }
+
+    #[tokio::test]
+    async fn the_same_over_the_loopback() {
+        let mut router = RouterSocket::new();
+        let bound = router.bind("tcp://127.0.0.1:0").await.expect("bound");
+        let port = bound.to_string();
+        let port = port.strip_prefix("tcp://").expect("a port");
+        both_ways(router, Address::Port(port.parse().expect("a port"))).await;
+    }
+
+    async fn both_ways(mut router: RouterSocket, address: Address) {
+        let (mut reader, mut writer) = connect(&address, Role::Dealer("me"))
+            .await
+            .expect("connected");
         for size in [0, 1, 255, 256, COPIED_BYTES, COPIED_BYTES + 1, 3 << 20] {
             let frames = [
                 Bytes::from_static(b"first"),
@@ -251,7 +290,9 @@ mod tests {
         let (_directory, path, address) = place("pub");
         let mut publisher = PubSocket::new();
         publisher.bind(&address).await.expect("bound");
-        let (mut reader, _writer) = connect(&path, Role::Subscriber).await.expect("connected");
+        let (mut reader, _writer) = connect(&file(&path), Role::Subscriber)
+            .await
+            .expect("connected");
         let frames = [Bytes::from_static(b"topic"), Bytes::from_static(b"text")];
         for _ in 0..200 {
             publisher.send(message(&frames)).await.expect("sent");
@@ -277,7 +318,9 @@ mod tests {
             let mut rest = Vec::new();
             let _ = stream.read_to_end(&mut rest).await;
         });
-        let (mut reader, writer) = connect(&path, Role::Dealer("me")).await.expect("connected");
+        let (mut reader, writer) = connect(&file(&path), Role::Dealer("me"))
+            .await
+            .expect("connected");
         drop(writer);
         let error = tokio::time::timeout(Duration::from_secs(5), reader.next())
             .await
@@ -312,7 +355,7 @@ mod tests {
                 let _ = stream.write_all(&bytes).await;
                 tokio::time::sleep(Duration::from_secs(5)).await;
             });
-            assert!(connect(&path, Role::Subscriber).await.is_err());
+            assert!(connect(&file(&path), Role::Subscriber).await.is_err());
         }
     }
 }
