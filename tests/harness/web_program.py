@@ -23,6 +23,7 @@ async def seen(request: web.Request) -> web.Response:
             "path": request.raw_path,
             "host": request.headers.get("Host"),
             "headers": {name.lower(): value for name, value in request.headers.items()},
+            "names": [name.decode() for name, _ in request.raw_headers],
             "body": hashlib.sha256(body).hexdigest(),
             "length": len(body),
         },

@@ -31,6 +31,16 @@ def test_the_program_sees_the_host_that_the_client_named(web):
     assert web.send("GET", "/").json()["host"] == web.host
 
 
+def test_names_of_headers_are_written_as_their_sender_did(web):
+    """Letters do not matter in them, but not every program knows."""
+    connection = web.connect()
+    connection.request("GET", "/", headers={"Host": web.host, "X-cAsE": "1"})
+    response = connection.getresponse()
+    assert {"Host", "X-cAsE"} <= set(json.loads(response.read())["names"])
+    assert "X-From-Program" in dict(response.getheaders())
+    connection.close()
+
+
 def test_routing_headers_lead_there_too_and_are_not_shown(web):
     answer = web.wire.data(web.sandbox.sandbox_id, web.port, "GET", "/")
     assert answer.status == 200

@@ -106,8 +106,12 @@ async fn converse(
     tunnel: Upgraded,
     request: Request<Body>,
 ) -> Result<(Response<hyper::body::Incoming>, DropGuard), Ended> {
+    // Names of headers are written as their sender did, or, from HTTP/2, as most programs do:
+    // not all that look for `Host:` know that its letters do not matter.
     let opened = http1::Builder::new()
         .max_buf_size(BUFFER_BYTES)
+        .preserve_header_case(true)
+        .title_case_headers(true)
         .handshake::<_, Body>(tunnel)
         .await;
     let (mut sender, connection) = opened.map_err(|_| Ended::Program)?;

@@ -208,7 +208,9 @@ fn protocols() -> auto::Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE)
-        .max_buf_size(BUFFER_BYTES);
+        .max_buf_size(BUFFER_BYTES)
+        // For programs on ports, which may look at the letters.
+        .preserve_header_case(true);
     builder
         .http2()
         .timer(TokioTimer::new())
