@@ -35,12 +35,18 @@ pub enum Ended {
 pub struct Show {
     json: bool,
     files: usize,
+    /// A Python program has left with 0, which a kernel tells as an error.
+    left_well: bool,
 }
 
 impl Show {
     /// Events are shown, or printed as they are.
     pub fn new(json: bool) -> Self {
-        Self { json, files: 0 }
+        Self {
+            json,
+            files: 0,
+            left_well: false,
+        }
     }
 
     /// Shows one event; says how the code ended when this was the last.
@@ -51,12 +57,17 @@ impl Show {
         if self.json && kind != "keepalive" {
             print(line)?;
         }
+        if kind == "error" {
+            self.left_well =
+                text("name") == "SystemExit" && matches!(text("value"), "" | "0" | "None");
+        }
         match kind {
             "end_of_execution" => return Ok(Some(self.end(&event))),
             _ if self.json => {}
             "stdout" => print(text("text").as_bytes())?,
             "stderr" => std::io::stderr().write_all(text("text").as_bytes())?,
             "result" => self.result(&event)?,
+            "error" if self.left_well => {}
             "error" => {
                 let traceback = text("traceback");
                 if traceback.is_empty() {
@@ -74,6 +85,7 @@ impl Show {
     fn end(&self, event: &Value) -> Ended {
         match event["end"].as_str() {
             Some("ok") => Ended::Well,
+            Some("error") if self.left_well => Ended::Well,
             Some("interrupted") => Ended::Interrupted,
             _ => Ended::Failed,
         }
