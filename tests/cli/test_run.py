@@ -38,6 +38,11 @@ def test_an_error_in_the_code_is_the_exit_status(soulbox, interpreter):
     assert done.returncode == 1 and b"ZeroDivisionError: division by zero" in done.stderr
 
 
+def test_a_program_that_leaves_with_0_has_not_failed(soulbox, interpreter):
+    for code, status in ((b"import sys; sys.exit()", 0), (b"sys.exit(0)", 0), (b"sys.exit(3)", 1)):
+        assert soulbox("run", "-", "--sandbox", interpreter.sandbox, input=code).returncode == status, code
+
+
 def test_images_become_files_that_are_named(interpreter, server, tmp_path):
     done = subprocess.run(
         [str(BINARY), "run", "-", "--sandbox", interpreter.sandbox],

@@ -26,6 +26,8 @@ pub enum Ended {
 pub struct Show {
     json: bool,
     pictures: Pictures,
+    /// A Python program has left with 0, which a kernel tells as an error.
+    left_well: bool,
 }
 
 impl Show {
@@ -34,6 +36,7 @@ impl Show {
         Self {
             json,
             pictures: Pictures::default(),
+            left_well: false,
         }
     }
 
@@ -45,12 +48,17 @@ impl Show {
         if self.json && kind != "keepalive" {
             print(line)?;
         }
+        if kind == "error" {
+            self.left_well =
+                text("name") == "SystemExit" && matches!(text("value"), "" | "0" | "None");
+        }
         match kind {
             "end_of_execution" => return Ok(Some(self.end(&event))),
             _ if self.json => {}
             "stdout" => print(text("text").as_bytes())?,
             "stderr" => std::io::stderr().write_all(text("text").as_bytes())?,
             "result" => self.result(&event)?,
+            "error" if self.left_well => {}
             "error" => {
                 let traceback = text("traceback");
                 if traceback.is_empty() {
@@ -68,6 +76,7 @@ impl Show {
     fn end(&self, event: &Value) -> Ended {
         match event["end"].as_str() {
             Some("ok") => Ended::Well,
+            Some("error") if self.left_well => Ended::Well,
             Some("interrupted") => Ended::Interrupted,
             _ => Ended::Failed,
         }

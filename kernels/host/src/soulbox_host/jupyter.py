@@ -170,7 +170,9 @@ class Jupyter(Runner):
             case "iopub", "status":
                 self._over[1] |= content.get("execution_state") == "idle"
             case "iopub", "stream" if self._heard:
-                yield Text(content.get("name", "stdout"), content.get("text", ""))
+                name, text = content.get("name", "stdout"), content.get("text", "")
+                for part in self.parts(text):
+                    yield Text(name, part)
             case "iopub", "execute_result" if self._heard:
                 yield Display(content.get("data", {}), main=True)
             case "iopub", "display_data" | "update_display_data" if self._heard:
@@ -201,6 +203,10 @@ class Jupyter(Runner):
                 yield self._held
                 self._held = None
             yield display
+
+    def parts(self, text: str) -> tuple[str, ...]:
+        """The texts that clients are told of one that the kernel told."""
+        return (text,)
 
     def interrupt(self) -> None:
         self._interrupted = True
@@ -262,6 +268,10 @@ class Java(Jupyter):
         "file_extension": ".jshell",
         "pygments_lexer": "java",
     }
+
+    def parts(self, text: str) -> tuple[str, ...]:
+        """`println` is a text and an end of line, in one since JDK 17; clients expect two."""
+        return (text[:-1], "\n") if len(text) > 1 and text.endswith("\n") else (text,)
 
 
 def _private() -> str:
