@@ -429,7 +429,9 @@ impl Place {
             info.content.clone(),
         );
         let idle = announcement::status("idle", parent.clone());
-        for message in [announcement::status("busy", parent), answer, idle] {
+        // The last word that a client hears is what it shows, and the kernel still works.
+        let still = announcement::state("busy");
+        for message in [announcement::status("busy", parent), answer, idle, still] {
             state.push(&self.session, message);
         }
         true
