@@ -429,7 +429,10 @@ impl Place {
             info.content.clone(),
         );
         let idle = announcement::status("idle", parent.clone());
-        for message in [announcement::status("busy", parent), answer, idle] {
+        // JupyterLab passes over the states that belong to this question, and would otherwise
+        // know none before the cell has ended.
+        let truth = announcement::state("busy");
+        for message in [announcement::status("busy", parent), answer, idle, truth] {
             state.push(&self.session, message);
         }
         true

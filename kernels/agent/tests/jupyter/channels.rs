@@ -104,6 +104,11 @@ async fn a_busy_kernel_says_what_it_is_and_is_interrupted() {
         if channel == "shell" {
             // From memory: the shell itself answers when the cell has ended.
             assert_eq!(states, ["busy"]);
+            // And what the kernel does, which is no matter of this question.
+            let told = newcomer
+                .until(|got| got.kind() == "status" && got.parent_id().is_empty())
+                .await;
+            assert_eq!(told.content["execution_state"], "busy");
         }
     }
     // Much that is sent meanwhile waits, and is all there in the end.
