@@ -24,9 +24,11 @@ use std::{
 };
 use tokio::sync::mpsc;
 
-/// How long a key waits for the kernel. It knows nothing at once while the kernel is known to be
-/// busy; the first completion of a kernel loads what it takes to complete.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long Enter waits for the kernel. While that is known to be busy nobody waits at all.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long Tab waits. The first completion of a kernel loads what it takes to complete: seconds,
+/// in gVisor on a busy machine many.
+const TAB_PATIENCE: Duration = Duration::from_secs(60);
 /// Lines of history that are kept.
 const HISTORY_LINES: usize = 2000;
 /// What Tab means where there is nothing to complete.
@@ -230,9 +232,13 @@ fn history_file() -> Option<PathBuf> {
 }
 
 fn ask(sender: &mpsc::Sender<Typed>, query: Query) -> Option<Known> {
+    let patience = match query {
+        Query::Completions(..) => TAB_PATIENCE,
+        Query::IsComplete(_) => PATIENCE,
+    };
     let (answer, known) = blocking::sync_channel(1);
     sender.blocking_send(Typed::Query(query, answer)).ok()?;
-    known.recv_timeout(PATIENCE).ok()
+    known.recv_timeout(patience).ok()
 }
 
 /// What the editor asks while somebody types.
