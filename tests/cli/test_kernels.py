@@ -113,7 +113,7 @@ def test_a_person_types_code_and_leaves_the_kernel_alive(server, kernel, attach)
     # The only completion is taken.
     console.run(b"completion_of_words = 'who' + 'le'")
     console.type(b"completion_of" + TAB)
-    console.await_text(b"completion_of_words")
+    console.await_text(b"completion_of_words", LONG_SECONDS)
     assert b"'whole'" in console.run(b"")
     console.type(END)
     console.await_text(b"The kernel goes on: soulbox kernel attach " + kernel.encode())

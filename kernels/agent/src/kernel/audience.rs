@@ -429,9 +429,10 @@ impl Place {
             info.content.clone(),
         );
         let idle = announcement::status("idle", parent.clone());
-        // The last word that a client hears is what it shows, and the kernel still works.
-        let still = announcement::state("busy");
-        for message in [announcement::status("busy", parent), answer, idle, still] {
+        // JupyterLab passes over the states that belong to this question, and would otherwise
+        // know none before the cell has ended.
+        let truth = announcement::state("busy");
+        for message in [announcement::status("busy", parent), answer, idle, truth] {
             state.push(&self.session, message);
         }
         true

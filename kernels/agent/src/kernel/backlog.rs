@@ -88,6 +88,8 @@ pub struct Backlog {
     /// Number of the next message that is taken.
     next: Sequence,
     left_out: Option<LeftOut>,
+    /// Bytes that were given up since the client last had everything.
+    behind: usize,
 }
 
 impl Backlog {
@@ -98,8 +100,11 @@ impl Backlog {
     }
 
     /// Whether `bytes` more would go beyond the bound. A single larger message may wait alone.
+    ///
+    /// What was given up counts until the client has caught up: the room that it made is not
+    /// that of a client who keeps up, and another one who is full must not lose by it.
     pub fn is_full(&self, bytes: usize, bound: usize) -> bool {
-        !self.waiting.is_empty() && self.waiting_bytes + bytes > bound
+        !self.waiting.is_empty() && self.waiting_bytes + self.behind + bytes > bound
     }
 
     /// Gives up messages until a quarter of the bound is free, if it is exceeded. States and
@@ -122,6 +127,7 @@ impl Backlog {
                     && Worth::of(&queued.incoming) == worth;
                 if goes {
                     self.waiting_bytes -= queued.size();
+                    self.behind += queued.size();
                     self.leave_out(&queued);
                 } else {
                     self.waiting.push_back(queued);
@@ -165,6 +171,9 @@ impl Backlog {
             self.next += 1;
             self.unseen_bytes += queued.size();
             self.unseen.push_back(queued);
+        }
+        if self.waiting.is_empty() {
+            self.behind = 0;
         }
         while self.unseen_bytes > UNSEEN_BYTES && self.unseen.len() > 1 {
             self.forget_oldest();
@@ -275,6 +284,21 @@ mod tests {
         let states = taken.iter().filter(|one| one.msg_type == "status").count();
         assert_eq!(states, 100);
         assert_eq!(taken.last().map(|one| one.msg_id.as_str()), Some("199"));
+    }
+
+    #[test]
+    fn who_has_given_up_text_is_full_until_everything_was_taken() {
+        let (mut backlog, bound) = (Backlog::default(), 100_000);
+        for number in 0..100 {
+            backlog.push(incoming("stream", number, 1000));
+        }
+        backlog.trim(bound);
+        assert!(backlog.waiting_bytes <= bound / 4 * 3);
+        assert!(backlog.is_full(1, bound));
+        backlog.take(bound / 2);
+        assert!(backlog.is_full(1, bound), "there is more to take");
+        backlog.take(bound);
+        assert!(!backlog.is_full(bound, bound));
     }
 
     #[test]

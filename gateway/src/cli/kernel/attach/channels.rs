@@ -53,16 +53,24 @@ impl Message {
         self.header["msg_type"].as_str().unwrap_or_default()
     }
 
+    /// The request that it belongs to; empty when to none.
+    pub fn parent_id(&self) -> &str {
+        self.parent["msg_id"].as_str().unwrap_or_default()
+    }
+
+    /// Whether it belongs to a cell, and not to a mere question.
+    pub fn is_of_a_cell(&self) -> bool {
+        self.parent["msg_type"] == "execute_request"
+    }
+
     /// Whether it belongs to a request.
     pub fn belongs_to(&self, request: &str) -> bool {
-        self.parent["msg_id"] == request
+        self.parent_id() == request
     }
 
     /// Whether it belongs to any request at all.
     pub fn has_parent(&self) -> bool {
-        self.parent["msg_id"]
-            .as_str()
-            .is_some_and(|id| !id.is_empty())
+        !self.parent_id().is_empty()
     }
 
     /// Whether it is the reply to a request.

@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use serde_json::{Value, json};
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     io::{Write as _, stdin, stdout},
     process::ExitCode,
     sync::mpsc::SyncSender,
@@ -24,6 +24,8 @@ const MOST_WAITING: usize = 1000;
 const PLAIN_PASTE: &[u8] = b"\x1b[?2004l";
 /// What ends `input()` as Ctrl-D does.
 const END_OF_INPUT: &str = "\x04";
+/// Cells that are kept in mind; a kernel with more is busy anyway.
+const MOST_UNDER_WAY: usize = 1000;
 /// Completions that are shown; nobody reads more.
 const MOST_COMPLETIONS: usize = 500;
 
@@ -54,6 +56,7 @@ pub async fn run(channels: Channels, info: Info) -> anyhow::Result<ExitCode> {
         begun: String::new(),
         leaves: false,
         restarts: false,
+        under_way: HashSet::new(),
         channels,
     };
     let hello = format!(
@@ -155,6 +158,8 @@ struct Console {
     leaves: bool,
     /// The kernel's process has died, and the next one has not said a word yet.
     restarts: bool,
+    /// Cells that the kernel works on. While there are any, it answers no key of ours.
+    under_way: HashSet<String>,
 }
 
 impl Console {
@@ -196,6 +201,7 @@ impl Console {
             Event::Gone => Ok(Step::Dead("the kernel is gone")),
             Event::Back => {
                 self.query = None;
+                self.under_way.clear();
                 self.tell("soulbox: the connection was lost and is there again\n".into())?;
                 if let Turn::Kernel(cell) | Turn::Answer(cell) = &mut self.turn {
                     // Requests are answered in order.
@@ -216,6 +222,7 @@ impl Console {
             let _ = pending.answer.try_send(known(&message));
             return Ok(Step::On);
         }
+        self.note(&message);
         match message.state() {
             Some("dead") => return Ok(Step::Dead("the kernel has died")),
             Some("restarting") => {
@@ -262,6 +269,21 @@ impl Console {
             self.show.own(&message)?;
         }
         if ended { self.over() } else { Ok(Step::On) }
+    }
+
+    /// Keeps in mind what the kernel works on.
+    fn note(&mut self, message: &Message) {
+        match message.state() {
+            Some("busy") if message.is_of_a_cell() && self.under_way.len() < MOST_UNDER_WAY => {
+                self.under_way.insert(message.parent_id().to_owned());
+            }
+            Some("idle") => {
+                self.under_way.remove(message.parent_id());
+            }
+            // It may have said so, and to nobody.
+            Some("starting" | "restarting") => self.under_way.clear(),
+            _ => {}
+        }
     }
 
     /// What another client has caused.
@@ -368,6 +390,10 @@ impl Console {
     }
 
     async fn ask(&mut self, query: Query, answer: SyncSender<Known>) {
+        if !self.under_way.is_empty() {
+            // Dropped, which says that nothing is known.
+            return;
+        }
         let (kind, content) = match query {
             Query::Completions(code, place) => (
                 "complete_request",

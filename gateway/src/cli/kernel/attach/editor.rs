@@ -24,8 +24,11 @@ use std::{
 };
 use tokio::sync::mpsc;
 
-/// How long a key waits for the kernel, which may be busy with somebody's cell.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long Enter waits for the kernel. While that is known to be busy nobody waits at all.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long Tab waits. The first completion of a kernel loads what it takes to complete: seconds,
+/// in gVisor on a busy machine many.
+const TAB_PATIENCE: Duration = Duration::from_secs(60);
 /// Lines of history that are kept.
 const HISTORY_LINES: usize = 2000;
 /// What Tab means where there is nothing to complete.
@@ -229,9 +232,13 @@ fn history_file() -> Option<PathBuf> {
 }
 
 fn ask(sender: &mpsc::Sender<Typed>, query: Query) -> Option<Known> {
+    let patience = match query {
+        Query::Completions(..) => TAB_PATIENCE,
+        Query::IsComplete(_) => PATIENCE,
+    };
     let (answer, known) = blocking::sync_channel(1);
     sender.blocking_send(Typed::Query(query, answer)).ok()?;
-    known.recv_timeout(PATIENCE).ok()
+    known.recv_timeout(patience).ok()
 }
 
 /// What the editor asks while somebody types.
@@ -323,9 +330,16 @@ impl ConditionalEventHandler for Enter {
         }
         match ask(&self.0, Query::IsComplete(closed(code))) {
             Some(Known::More(Some(indent))) => Some(Cmd::Insert(1, format!("\n{indent}"))),
+            None if looks_unfinished(code) => Some(Cmd::Insert(1, "\n".into())),
             _ => Some(Cmd::AcceptLine),
         }
     }
+}
+
+/// A guess for as long as the kernel can't be asked.
+fn looks_unfinished(code: &str) -> bool {
+    let goes_on = [':', '{', '(', '[', ',', '\\'];
+    code.trim_end_matches([' ', '\t']).ends_with(goes_on)
 }
 
 /// Code as it is meant: a last line of nothing but indentation is an empty one.
@@ -338,11 +352,13 @@ fn closed(code: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::closed;
+    use super::{closed, looks_unfinished};
 
     #[test]
     fn indentation_alone_is_an_empty_line() {
         assert_eq!(closed("if x:\n    y\n    "), "if x:\n    y\n");
         assert_eq!(closed("x"), "x");
+        assert!(looks_unfinished("if x: ") && looks_unfinished("f(1,"));
+        assert!(!looks_unfinished("f(1)") && !looks_unfinished("if x:\n    y\n"));
     }
 }
