@@ -97,7 +97,7 @@ test('a client comes back to a terminal and finds its shell', async () => {
 
 test('a killed terminal takes its programs with it', async () => {
   const { handle, screen, type } = await open()
-  await type('echo up-$((1+1)); sleep 4242\n')
+  await type("sh -c 'echo up-$((1+1)); exec sleep 4242'\n")
   await screen.shows(/up-2/)
   assert.equal(await sandbox.pty.kill(handle.pid), true)
   assert.equal(await sandbox.pty.kill(handle.pid), false)

@@ -121,7 +121,7 @@ def test_a_terminal_is_left_and_found_again(sandbox, terminal):
 
 def test_a_kill_takes_the_programs_of_the_terminal_too(sandbox, terminal):
     screen = terminal()
-    screen.type("echo up-$((1+1)); sleep 4343\n")
+    screen.type("sh -c 'echo up-$((1+1)); exec sleep 4343'\n")
     screen.shows("up-2")
     assert sandbox.pty.kill(screen.handle.pid) is True
     assert sandbox.pty.kill(screen.handle.pid) is False
