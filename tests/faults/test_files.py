@@ -1,4 +1,4 @@
-"""Large files pass through with flat memory, and a full disk is an answer of its own."""
+"""Large files pass through with flat memory, and a full disk, of either kind, is an answer of its own."""
 
 from __future__ import annotations
 
@@ -8,12 +8,26 @@ import pytest
 from e2b import NotEnoughSpaceException
 from e2b_code_interpreter import Sandbox
 from harness import processes
+from harness.server import ISOLATION
 from harness.wire import ENVD_PORT, routing
 
 MEGABYTE = 1 << 20
 LARGE_MEGABYTES = 512
 # What gateway, node and agent together may grow by: windows, and what allocators keep.
 FLAT_BYTES = 96 * MEGABYTE
+
+# Takes every inode there is, some thousand to a directory, each with a single call.
+FILL = """
+import itertools, os, stat
+try:
+    for number in itertools.count():
+        if number % 5000 == 0:
+            os.makedirs(f"/home/user/crowd/{number}")
+            os.chdir(f"/home/user/crowd/{number}")
+        os.mknod(str(number), 0o644 | stat.S_IFREG)
+except OSError as error:
+    assert error.errno == 28, error
+"""
 
 
 def agent_bytes(sandbox: Sandbox) -> int:
@@ -61,3 +75,21 @@ def test_a_full_disk_is_told_as_such(create):
     sandbox.commands.run("rm -f filler large", user="root")
     sandbox.files.write("large", bytes(64 * MEGABYTE))
     assert sandbox.files.get_info("large").size == 64 * MEGABYTE
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(ISOLATION == "gvisor", reason="two minutes of system calls; the disk is the same one")
+def test_a_disk_without_inodes_is_told_as_such(create):
+    """Many empty files take no room, and yet one day there is none for another."""
+    sandbox = create("base")
+    sandbox.files.write("there", "x")
+    sandbox.files.write("/tmp/fill.py", FILL)
+    sandbox.commands.run("python3 /tmp/fill.py", user="root", timeout=900)
+    with pytest.raises(NotEnoughSpaceException, match="not enough inodes available"):
+        sandbox.files.write("one-more", "x")
+    # What is there can be written all the same.
+    sandbox.files.write("there", "more")
+    assert sandbox.files.read("there") == "more"
+    sandbox.commands.run("rm -rf /home/user/crowd/0", user="root", timeout=300)
+    sandbox.files.write("one-more", "x")
+    assert sandbox.files.read("one-more") == "x"
