@@ -299,7 +299,7 @@ mod tests {
         assert_eq!((message.kind(), message.text("text")), ("stream", "x"));
         let parts: [&[u8]; 5] = [b"iopub", header, b"{}", b"{}", b"NaN"];
         let message = parsed(&joined(&parts).into()).expect("a message");
-        assert_eq!((message.kind(), message.content), ("stream", Value::Null));
+        assert_eq!((message.kind(), &message.content), ("stream", &Value::Null));
     }
 
     proptest! {
