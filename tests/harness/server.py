@@ -1,15 +1,18 @@
 """A real server with a data directory of its own, from its start to the proof that it left nothing.
 
-The server is told to listen on port 0 and says on its standard output where it listens.
+The server gets a port that no outgoing connection of this machine is ever given, so that it can
+have the same one again after it was killed. It says on its standard output where it listens.
 Its log goes to a file beside the data directory, which pytest prints when a test fails.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -30,8 +33,23 @@ STOP_SECONDS = 60
 # After a stop the kernel needs a moment to give back mounts and cgroups.
 CLEAN_SECONDS = 15
 
+# Below the ports that systems give to outgoing connections.
+PORTS = range(15_000, 30_000)
+
 READY_LINE = re.compile(r"soulbox is ready on (http://127\.0\.0\.1:\d+)")
 KEY_LINE = re.compile(r"API key: (e2b_[0-9a-f]{40})")
+
+
+def free_port() -> int:
+    """A port on which nobody listens."""
+    for port in random.sample(PORTS, 100):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("no free port was found")
 
 
 class Server:
@@ -56,7 +74,7 @@ class Server:
         """Starts the server, on the port that it had before when it is started again."""
         if not BINARY.exists():
             raise FileNotFoundError(f"{BINARY} is missing: run `make build`, or set SOULBOX_BIN")
-        listen = self.url.removeprefix("http://") or "127.0.0.1:0"
+        listen = self.url.removeprefix("http://") or f"127.0.0.1:{free_port()}"
         command = [str(BINARY), "serve", "--data-dir", str(self.data), "--images-dir", str(IMAGES)]
         command += ["--listen", listen, "--isolation", self.isolation, *self.options]
         with self.output.open("wb") as out, self.log.open("ab") as log:

@@ -77,7 +77,8 @@ impl Agent {
 
     /// Starts one with another kernelspec for Python.
     pub async fn with_spec(spec: Value) -> Self {
-        let kernels = tempfile::tempdir().unwrap();
+        // In memory: on a full disk executions keep no files.
+        let kernels = tempfile::tempdir_in("/dev/shm").unwrap();
         std::fs::create_dir(kernels.path().join("python")).unwrap();
         std::fs::write(kernels.path().join("python/kernel.json"), spec.to_string()).unwrap();
         let (ours, theirs) = UnixStream::pair().unwrap();
