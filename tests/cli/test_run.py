@@ -143,5 +143,8 @@ def test_kernels_are_listed_interrupted_and_restarted(soulbox, interpreter):
 
     assert soulbox("kernel", "restart", interpreter.sandbox, kernel).returncode == 0
     assert printed(interpreter.run("print('kept' in globals())")) == "False\n"
-    unknown = soulbox("kernel", "restart", interpreter.sandbox, "nowhere")
-    assert unknown.returncode == 1 and b"Context nowhere not found" in unknown.stderr
+    idle = soulbox("kernel", "interrupt", interpreter.sandbox, kernel)
+    assert idle.returncode == 0 and b"nothing runs in" in idle.stderr
+    for verb in ("restart", "interrupt"):
+        unknown = soulbox("kernel", verb, interpreter.sandbox, "no/where?")
+        assert unknown.returncode == 1 and b"has no kernel" in unknown.stderr

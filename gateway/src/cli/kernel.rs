@@ -3,7 +3,7 @@
 mod attach;
 
 use super::remote::{Envd, Gateway, Remote, block_on};
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Value, json};
@@ -72,12 +72,15 @@ pub fn run(options: Options) -> ExitCode {
             Command::Attach { kernel } => return attach::attach(gateway, &kernel).await,
             Command::Restart { sandbox, kernel } => {
                 let envd = gateway.envd(&sandbox, None).await?;
+                known(&envd, &sandbox, &kernel).await?;
                 let path = format!("/contexts/{kernel}/restart");
                 envd.interpreter(Method::POST, &path, None).await?;
                 println!("{kernel}");
             }
             Command::Interrupt { sandbox, kernel } => {
-                interrupt(&gateway.envd(&sandbox, None).await?, &kernel).await?;
+                let envd = gateway.envd(&sandbox, None).await?;
+                known(&envd, &sandbox, &kernel).await?;
+                interrupt(&envd, &kernel).await?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -146,8 +149,22 @@ async fn list(envd: &Envd) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// An error that names the way out when the sandbox has no such kernel.
+async fn known(envd: &Envd, sandbox: &str, kernel: &str) -> anyhow::Result<()> {
+    let contexts = envd.interpreter(Method::GET, "/contexts", None).await?;
+    let mut contexts = contexts.as_array().into_iter().flatten();
+    if contexts.any(|context| context["id"] == kernel) {
+        return Ok(());
+    }
+    bail!("{sandbox} has no kernel {kernel:?}; `soulbox kernel list {sandbox}` shows those it has")
+}
+
 async fn interrupt(envd: &Envd, kernel: &str) -> anyhow::Result<()> {
-    for execution in running(envd, Some(kernel)).await? {
+    let executions = running(envd, Some(kernel)).await?;
+    if executions.is_empty() {
+        eprintln!("soulbox: nothing runs in {kernel}");
+    }
+    for execution in executions {
         let id = execution["id"].as_str().unwrap_or_default();
         let path = format!("/executions/{id}/interrupt");
         envd.interpreter(Method::POST, &path, None).await?;

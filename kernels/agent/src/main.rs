@@ -14,6 +14,7 @@ mod execution;
 mod filesystem;
 mod first;
 mod hardship;
+mod inside;
 mod interpreter;
 mod jupyter;
 mod kernel;
@@ -71,7 +72,9 @@ async fn serve(descriptor: std::os::fd::OwnedFd) -> anyhow::Result<()> {
     let sandbox = Arc::new(sandbox::Sandbox::unclaimed());
     sudo::server::start(sandbox.clone(), reaper.clone());
     let interpreter = interpreter::Interpreter::start(sandbox.clone(), reaper.clone());
+    let has_interpreter = !interpreter.contexts().all().is_empty();
     let planes = planes::Planes::new(sandbox, reaper, interpreter);
+    inside::open(&planes, has_interpreter);
     let mut channel = channel::Channel::new(descriptor);
     loop {
         let stream = channel.next().await?;

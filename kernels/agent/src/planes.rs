@@ -35,6 +35,16 @@ impl Planes {
         }
     }
 
+    /// Processes and files alone.
+    pub fn envd(&self) -> Router {
+        self.envd.clone()
+    }
+
+    /// The interpreter and its kernels alone.
+    pub fn interpreter(&self) -> Router {
+        self.interpreter.clone()
+    }
+
     /// Answers one request of the channel.
     pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let request = request.map(Body::new);

@@ -5,6 +5,8 @@ Contract: sections 5.1 and 5.3, and rows 26, 27 and 31 of section 8.
 
 from __future__ import annotations
 
+import json
+
 from e2b_code_interpreter import Sandbox
 
 
@@ -110,3 +112,11 @@ def test_two_sandboxes_share_nothing(sandbox, create):
     sandbox.run_code("shared = 1")
     error = other.run_code("shared").error
     assert error is not None and error.name == "NameError"
+
+
+def test_the_interpreter_is_reached_from_inside_too(sandbox):
+    sandbox.run_code("inside = 41")
+    assert sandbox.commands.run("curl -s http://0.0.0.0:49999/health").stdout == '"OK"'
+    send = "curl -s -H 'Content-Type: application/json' http://localhost:49999/execute -d"
+    lines = sandbox.commands.run(f"""{send} '{{"code": "inside + 1"}}'""").stdout.splitlines()
+    assert [json.loads(line).get("text") for line in lines] == [None, "42", None]

@@ -44,6 +44,8 @@ pub struct Process {
     pub input: Input,
     /// The way out.
     pub output: Arc<Output>,
+    /// When it is killed, if it has not ended before.
+    deadline: Option<Instant>,
     /// Set once it was killed by us.
     killed: watch::Sender<bool>,
     timed_out: AtomicBool,
@@ -57,6 +59,7 @@ impl Process {
         tag: Option<String>,
         input: Input,
         output: Arc<Output>,
+        deadline: Option<Instant>,
     ) -> Self {
         Self {
             child,
@@ -64,6 +67,7 @@ impl Process {
             tag,
             input,
             output,
+            deadline,
             killed: watch::Sender::new(false),
             timed_out: AtomicBool::new(false),
         }
@@ -128,8 +132,16 @@ impl Process {
         signalled
     }
 
+    /// Waits a moment for its end, if this deadline is the one that kills it: whoever is told of
+    /// the deadline finds it dead.
+    pub async fn die_at(&self, deadline: Instant) {
+        if self.deadline == Some(deadline) {
+            let _ = tokio::time::timeout(DEATH, self.child.wait()).await;
+        }
+    }
+
     /// Carries its output to its watchers until the end, and kills it at its deadline.
-    pub async fn supervise(&self, streams: Streams, deadline: Option<Instant>) -> Exit {
+    pub async fn supervise(&self, streams: Streams) -> Exit {
         let has_terminal = matches!(streams, Streams::Terminal(_));
         let carry = async {
             match streams {
@@ -150,7 +162,7 @@ impl Process {
             tokio::time::sleep(LAST_WORDS).await;
         };
         let limit = async {
-            if let Some(deadline) = deadline {
+            if let Some(deadline) = self.deadline {
                 tokio::time::sleep_until(deadline).await;
                 self.timed_out.store(true, Ordering::Release);
                 self.kill().await;

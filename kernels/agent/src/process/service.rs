@@ -200,7 +200,10 @@ async fn next_event(
 ) -> (Result<Bytes, ConnectError>, Position) {
     let deadline = async {
         match context.deadline {
-            Some(deadline) => tokio::time::sleep_until(deadline).await,
+            Some(deadline) => {
+                tokio::time::sleep_until(deadline).await;
+                process.die_at(deadline).await;
+            }
             None => std::future::pending().await,
         }
     };

@@ -59,12 +59,19 @@ impl Starter {
             stdio,
         };
         let child = program.spawn(&self.reaper).map_err(refused)?;
-        let process = Arc::new(Process::new(child, config, request.tag, input, output));
+        let process = Arc::new(Process::new(
+            child,
+            config,
+            request.tag,
+            input,
+            output,
+            deadline,
+        ));
         self.registry.insert(process.clone());
         tokio::spawn({
             let (process, registry) = (process.clone(), self.registry.clone());
             async move {
-                process.supervise(streams, deadline).await;
+                process.supervise(streams).await;
                 registry.expire(&process).await;
             }
         });
