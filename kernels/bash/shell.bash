@@ -2,6 +2,8 @@
 # Values are only ever expanded in quotes: none of them is read as code. Every name is ours, since
 # a local variable would hide one of the cell's.
 PS1= PS2= PS4='+ '
+# Nobody reads the terminal that the shell was started on, so what it says by itself goes nowhere.
+exec 2>/dev/null
 unset TMOUT MAILCHECK PROMPT_COMMAND HISTFILE
 set +o history +o histexpand
 

@@ -1,4 +1,4 @@
-"""bash: one interactive shell without a terminal, so that an interrupt ends the cell and not it.
+"""bash: one interactive shell that controls no terminal, so that an interrupt ends the cell and not it.
 
 A cell travels as data through a file in memory, with its variables; what the shell reads on its
 standard input are the constant lines below. `eval` at the top level keeps what a cell declares, and
@@ -72,17 +72,21 @@ class Bash(Runner):
 
         for number, source in ours.items():
             os.dup2(source, number, inheritable=False)
+        # After a program that a signal has ended the shell restores the terminal that it was started
+        # on, and complains into the cell's errors if that is none. Nothing else is done with it.
+        self._terminal, terminal = os.openpty()
         self.process = subprocess.Popen(
             ["bash", "--noprofile", "--rcfile", str(resources / "shell.bash"), "--noediting", "-i"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=terminal,
             env=dict(environment),
             pass_fds=tuple(ours),
         )
         for number in ours:
             os.close(number)
         os.close(status)
+        os.close(terminal)
         self.pipes.close_theirs()
 
     def execute(self, code: str, variables: Variables) -> None:
@@ -142,6 +146,7 @@ class Bash(Runner):
     def close(self) -> None:
         super().close()
         os.close(self._request)
+        os.close(self._terminal)
         assert self.process.stdin
         self.process.stdin.close()
 

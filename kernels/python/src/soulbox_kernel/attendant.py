@@ -84,7 +84,7 @@ class Attendant(threading.Thread):
             self._pause(self._control.fileno(), self._receive)
 
     def _copy(self, pipe: Pipe) -> None:
-        if pipe.crowded or not pipe.copy(wait=False):
+        if pipe.is_held_back() or not pipe.copy(wait=False):
             self._pause(pipe.reader, self._copy, pipe)
 
     def _pause(self, descriptor: int, call: Callable[..., None], *arguments: Any) -> None:

@@ -4,7 +4,8 @@ Text is collected and leaves as one message when there is much of it, when a lin
 moment, when somebody flushes, or a moment later by the attendant, whichever is first: a single
 `print` is one message at once, a loop of them a few. A writer waits while the agent does not read,
 so memory stays flat and nothing is dropped. Child processes write to a pipe, which the attendant
-copies in here while a cell runs, and the kernel itself at its end, so that nothing comes late.
+copies in here while a cell runs, and the kernel itself at its end, so that nothing comes late. A
+`print` of several values is several writes; nothing of a child comes in between.
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ class WireStream(OutStream):
         self._packed_owner = (self._owner, b"{}")
         self._sent_at = 0.0
         self._due = False
+        #: When the last write left a line unfinished, or 0 when it left none.
+        self._unfinished_at = 0.0
 
     def fileno(self) -> int:
         return 1 if self.name == "stdout" else 2
@@ -84,7 +87,12 @@ class WireStream(OutStream):
                 self._collect(string[start : start + PIECE])
         else:
             self._collect(string)
+        self._unfinished_at = 0.0 if string[-1:] == "\n" else time.monotonic()
         return len(string)
+
+    def adopt(self, string: str) -> None:
+        """Takes what a child has written."""
+        self._collect(string)
 
     def flush(self) -> None:
         """Waits until what was written is sent; but the attendant never waits."""
@@ -105,6 +113,11 @@ class WireStream(OutStream):
     def full(self) -> bool:
         """Whether the attendant should add nothing more."""
         return self._length >= PIECE
+
+    @property
+    def within_line(self) -> bool:
+        """Whether a line is just being written."""
+        return time.monotonic() - self._unfinished_at < SOON
 
     def _flush(self) -> None:
         self.flush()
@@ -198,6 +211,7 @@ class Pipe:
         self._stream = stream
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._lock = threading.Lock()
+        self._patient_until = 0.0
         stream.pipe = self
 
     def copy(self, wait: bool = True) -> bool:
@@ -208,17 +222,25 @@ class Pipe:
             data = os.read(self.reader, PIPE_READ)
             text = self._decoder.decode(data)
             if text:
-                self._stream.write(text)
+                self._stream.adopt(text)
             return bool(data)
         except (BlockingIOError, InterruptedError):
             return False
         finally:
             self._lock.release()
 
-    @property
-    def crowded(self) -> bool:
-        """Whether the attendant should leave it to fill up for now."""
-        return self._stream.full or self._lock.locked()
+    def is_held_back(self) -> bool:
+        """Whether the attendant should leave it to fill up for now. The end of a line is waited
+        for as well, but no longer than a line takes."""
+        if self._stream.full or self._lock.locked():
+            return True
+        now = time.monotonic()
+        if self._stream.within_line and self._patient_until == 0.0:
+            self._patient_until = now + SOON
+        if now < self._patient_until and self._stream.within_line:
+            return True
+        self._patient_until = 0.0
+        return False
 
     def drain(self) -> None:
         until = time.monotonic() + DRAIN_WITHIN
