@@ -76,6 +76,11 @@ def test_bash_tells_its_outputs_apart_and_its_exit_status(run):
     assert run("bash", "true").error is None
 
 
+def test_bash_says_nothing_of_its_own_about_a_program_that_a_signal_has_ended(run):
+    logs = run("bash", "yes | head -2; sh -c 'kill -9 $$'; echo on").logs
+    assert ("".join(logs.stdout), logs.stderr) == ("y\ny\non\n", [])
+
+
 def test_bash_keeps_its_directory_variables_and_functions(run):
     run("bash", 'cd /tmp; word=kept; declare -A map=([a]=1); say() { echo "$word ${map[a]}"; }')
     assert "".join(run("bash", "pwd; say").logs.stdout) == "/tmp\nkept 1\n"
