@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from e2b_code_interpreter import Sandbox
-from harness.commandline import PATIENCE_SECONDS, environment
+from harness.commandline import PATIENCE_SECONDS, environment, fed
 from harness.executing import Interpreter, printed
 from harness.jupyter import Jupyter
 from harness.patience import eventually
@@ -254,17 +254,10 @@ def test_code_from_a_pipe_is_one_cell(server, kernel, tmp_path):
 
 
 def test_ctrl_c_interrupts_code_from_a_pipe(server, kernel):
-    running = subprocess.Popen(
-        [str(BINARY), "kernel", "attach", kernel],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(server),
+    running = fed(
+        server, b"print('in', flush=True)\nimport time; time.sleep(600)", "kernel", "attach", kernel
     )
-    assert running.stdin and running.stdout
-    running.stdin.write(b"print('in', flush=True)\nimport time; time.sleep(600)")
-    running.stdin.close()
-    running.stdin = None
+    assert running.stdout
     assert running.stdout.readline() == b"in\n"
     running.send_signal(signal.SIGINT)
     _, errors = running.communicate(timeout=PATIENCE_SECONDS)

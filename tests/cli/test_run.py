@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from harness.commandline import PATIENCE_SECONDS, environment
+from harness.commandline import PATIENCE_SECONDS, environment, fed
 from harness.executing import Interpreter, printed
 from harness.server import BINARY
 from harness.wire import Wire
@@ -75,17 +75,15 @@ def test_a_language_that_is_not_there_is_said(soulbox, interpreter):
 
 
 def test_ctrl_c_interrupts_the_code_and_not_the_kernel(interpreter, server):
-    running = subprocess.Popen(
-        [str(BINARY), "run", "-", "--sandbox", interpreter.sandbox],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(server),
+    running = fed(
+        server,
+        b"kept = 5\nprint('in', flush=True)\nimport time; time.sleep(600)",
+        "run",
+        "-",
+        "--sandbox",
+        interpreter.sandbox,
     )
-    assert running.stdin and running.stdout
-    running.stdin.write(b"kept = 5\nprint('in', flush=True)\nimport time; time.sleep(600)")
-    running.stdin.close()
-    running.stdin = None
+    assert running.stdout
     assert running.stdout.readline() == b"in\n"
     running.send_signal(signal.SIGINT)
     _, errors = running.communicate(timeout=PATIENCE_SECONDS)
@@ -94,16 +92,15 @@ def test_ctrl_c_interrupts_the_code_and_not_the_kernel(interpreter, server):
 
 
 def test_a_closed_pipe_ends_the_code_too(interpreter, server):
-    running = subprocess.Popen(
-        [str(BINARY), "run", "-", "--sandbox", interpreter.sandbox],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(server),
+    running = fed(
+        server,
+        b"from itertools import count\nfor n in count(): print(n)",
+        "run",
+        "-",
+        "--sandbox",
+        interpreter.sandbox,
     )
-    assert running.stdin and running.stdout
-    running.stdin.write(b"from itertools import count\nfor n in count(): print(n)")
-    running.stdin.close()
+    assert running.stdout
     assert running.stdout.readline() == b"0\n"
     running.stdout.close()
     assert running.wait(PATIENCE_SECONDS) == 1

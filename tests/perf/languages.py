@@ -120,14 +120,7 @@ def main() -> None:
         "soulbox": ours,
         "bare": yardstick,
     }
-    print(json.dumps(report))
-    print()
-    for name, value in report["machine"].items():
-        print(f"{name:10} {value}")
-    print()
-    print(table(ours, yardstick))
-    if options.json:
-        options.json.write_text(json.dumps(report) + "\n")
+    machine.tell(report, table(ours, yardstick), options.json)
 
 
 if __name__ == "__main__":

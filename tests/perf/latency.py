@@ -157,14 +157,7 @@ def main() -> None:
     ours |= with_server(options.isolation, 2, lambda server: warm(server, counts))
 
     report = {"machine": machine.described(), "isolation": options.isolation, "soulbox": ours, "bare": bare}
-    print(json.dumps(report))
-    print()
-    for name, value in report["machine"].items():
-        print(f"{name:10} {value}")
-    print()
-    print(table(ours, bare))
-    if options.json:
-        options.json.write_text(json.dumps(report) + "\n")
+    machine.tell(report, table(ours, bare), options.json)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -38,3 +39,15 @@ def described() -> dict[str, Any]:
         "runsc": said("runsc", "--version").split("\n")[0],
         "load": [round(load, 2) for load in os.getloadavg()],
     }
+
+
+def tell(report: dict[str, Any], table: str, file: Path | None) -> None:
+    """Prints raw samples, the machine and the table, and keeps the samples where that is wanted."""
+    print(json.dumps(report))
+    print()
+    for name, value in report["machine"].items():
+        print(f"{name:10} {value}")
+    print()
+    print(table)
+    if file:
+        file.write_text(json.dumps(report) + "\n")

@@ -10,7 +10,6 @@ more than either number.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import socket
 import statistics
@@ -252,14 +251,7 @@ def main() -> None:
         server.destroy()
 
     report = {"machine": machine.described(), "isolation": options.isolation, "soulbox": ours, "host": host}
-    print(json.dumps(report))
-    print()
-    for name, value in report["machine"].items():
-        print(f"{name:10} {value}")
-    print()
-    print(table(ours, host))
-    if options.json:
-        options.json.write_text(json.dumps(report) + "\n")
+    machine.tell(report, table(ours, host), options.json)
 
 
 if __name__ == "__main__":

@@ -61,11 +61,10 @@ impl Pictures {
     /// Writes a new file; none that is there is touched. `None` when there are enough, or when
     /// the content is no picture.
     pub fn save(&mut self, form: Form, content: &str) -> anyhow::Result<Option<PathBuf>> {
-        // Base64 of a kernel may have line ends in it.
-        let plain = || content.bytes().filter(|byte| !byte.is_ascii_whitespace());
         let bytes = if form.encoded {
-            let plain: Vec<u8> = plain().collect();
-            let Ok(bytes) = BASE64.decode(plain) else {
+            // Base64 of a kernel may have line ends in it.
+            let plain = content.bytes().filter(|byte| !byte.is_ascii_whitespace());
+            let Ok(bytes) = BASE64.decode(plain.collect::<Vec<u8>>()) else {
                 eprintln!("soulbox: what came as {} is no image", form.field);
                 return Ok(None);
             };

@@ -2,9 +2,9 @@
 //! `http://0.0.0.0:49999` (section 5), and processes and files on 49983, as in the vendor's
 //! sandboxes.
 //!
-//! Whoever is in here may become root by `sudo`, so nothing is asked for. From outside nobody
-//! comes this way: the gateway sends requests for these ports through the channel, with its
-//! own checks before it.
+//! Whoever is in here may become root by `sudo`, so nothing is asked for. From outside only the
+//! holder of an API key comes this way, by a forwarded port: the gateway sends requests for these
+//! ports through the channel, with its own checks before it.
 
 use crate::planes::Planes;
 use axum::Router;
